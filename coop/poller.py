@@ -115,7 +115,7 @@ class Select(Poller):
         """Refuse a descriptor that select(2) cannot take, before it spoils every poll."""
         if fd < 0:
             raise ValueError(f"cannot watch descriptor {fd}: it is closed, or never was open")
-        taken = max(len(self._readers), len(self._writers)) if _IS_WINDOWS else fd
+        taken = len((self._readers | self._writers) - {fd}) if _IS_WINDOWS else fd
         if taken >= _FD_SETSIZE:
             raise ValueError(
                 f"cannot watch descriptor {fd}: select(2) takes {_FD_SETSIZE} at most (FD_SETSIZE);"

@@ -9,11 +9,14 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import poor_platform
 import pytest
 
 poor_platform.impoverish()
 os.environ.setdefault("COOP_DEBUG", "1")  # read when coop is imported
+hypothesis.settings.register_profile("coop", deadline=None)  # machines are noisy
+hypothesis.settings.load_profile("coop")
 
 DESCRIPTORS = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
@@ -45,10 +48,11 @@ def tool() -> Callable[..., str]:
     """
 
     def find(*names: str) -> str:
-        if path := next(filter(None, map(shutil.which, names)), None):
-            return path
-        give_up = pytest.fail if os.environ.get("COOP_REQUIRE_TOOLS") else pytest.skip
-        give_up(f"{' or '.join(names)} is not installed")
+        path = next(filter(None, map(shutil.which, names)), "")
+        if not path:
+            give_up = pytest.fail if os.environ.get("COOP_REQUIRE_TOOLS") else pytest.skip
+            give_up(f"{' or '.join(names)} is not installed")
+        return path
 
     return find
 
