@@ -1,0 +1,76 @@
+"""coop: thousands of network conversations in one thread, each a plain generator."""
+
+from coop.address import Address, parse_address
+from coop.dial import connect
+from coop.groups import Group, gather, group, map, race  # noqa: A004
+from coop.listener import Listener, listen
+from coop.outcomes import (
+    WOULDBLOCK,
+    BusyError,
+    Cancelled,
+    ClosedError,
+    CoopError,
+    Deadlock,
+    IncompleteError,
+    LimitError,
+    MisuseError,
+    ResolveError,
+    TaskCancelled,
+)
+from coop.runtime import run
+from coop.scopes import Scope, convenient, move_on_after, shield, timeout
+from coop.server import Server, serve
+from coop.signals import Signals
+from coop.stopwatch import Clock, Countdown, Stopwatch
+from coop.stream import Connection
+from coop.task import Task
+from coop.traps import Coop, Operation, Waiter, current_scheduler, current_task
+from coop.waits import sleep, sleep_until, spawn, wait_readable, wait_writable
+
+__all__ = [
+    "WOULDBLOCK",
+    "Address",
+    "BusyError",
+    "Cancelled",
+    "Clock",
+    "ClosedError",
+    "Connection",
+    "Coop",
+    "CoopError",
+    "Countdown",
+    "Deadlock",
+    "Group",
+    "IncompleteError",
+    "LimitError",
+    "Listener",
+    "MisuseError",
+    "Operation",
+    "ResolveError",
+    "Scope",
+    "Server",
+    "Signals",
+    "Stopwatch",
+    "Task",
+    "TaskCancelled",
+    "Waiter",
+    "connect",
+    "convenient",
+    "current_scheduler",
+    "current_task",
+    "gather",
+    "group",
+    "listen",
+    "map",
+    "move_on_after",
+    "parse_address",
+    "race",
+    "run",
+    "serve",
+    "shield",
+    "sleep",
+    "sleep_until",
+    "spawn",
+    "timeout",
+    "wait_readable",
+    "wait_writable",
+]

@@ -1,0 +1,245 @@
+"""Groups: tasks that belong together, and never outlive the call that holds them.
+
+What lives here: Group, and the ways to run several generators as one wait: ``group``, ``gather``,
+``race``, ``map``.  What it must not know: sockets, the loop.  Stands on: outcomes, traps, task,
+scopes.
+
+Waiting cannot happen in ``__exit__``, which cannot yield, so a group is a call over a body:
+``yield from coop.group(body)`` returns when the body and every child have ended.  The first error
+cancels the rest, and all the errors come out as one ExceptionGroup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, TypeVar
+
+from coop.outcomes import Cancelled, MisuseError
+from coop.scopes import Scope, shield
+from coop.task import Task, TaskState
+from coop.traps import Coop, ParkingLot, current_scheduler, current_task, operation
+
+T = TypeVar("T")
+
+ErrorHook = Callable[[Task, BaseException], object]
+"""What a group with a hook calls for a child that failed, instead of failing itself."""
+
+
+class Group:
+    """The children of one ``coop.group`` call, as its body sees them."""
+
+    __slots__ = (
+        "_empty", "_on_error", "_scope", "body_error", "children", "errors", "is_over", "name",
+    )  # fmt: skip
+
+    def __init__(self, *, name: str = "group", on_error: ErrorHook | None = None) -> None:
+        self.name = name
+        #: The live children by number, in the order of spawning.
+        self.children: dict[int, Task] = {}
+        #: What has gone wrong so far, in order.
+        self.errors: list[BaseException] = []
+        #: The one of them that was the body's own.
+        self.body_error: BaseException | None = None
+        #: Whether the group has ended: nothing can be spawned into it any more.
+        self.is_over = False
+        self._on_error = on_error
+        self._scope = Scope()
+        self._empty = ParkingLot(self, "the end of")
+
+    def spawn(self, generator: Generator[Any, Any, T], *, name: str | None = None) -> Task:
+        """Make a task of a generator; it belongs to this group.
+
+        Waits: never; the task begins next turn, and begins even if the group is cancelled.
+        Errors: MisuseError when the group is over.
+        """
+        if self.is_over:
+            raise MisuseError(f"{self!r} is over: spawn into it while its body or a child runs")
+        task = current_scheduler().spawn(generator, owner=self, name=name)
+        self.children[task.number] = task
+        if self._scope.cancel_requested:
+            task.cancel(self._scope.cancel_reason)
+        return task
+
+    def cancel(self, reason: object = None) -> None:
+        """Cancel the body and every child.  Waits: never; the group's call does."""
+        self._scope.cancel(reason)
+        for child in list(self.children.values()):
+            child.cancel(reason)
+
+    def cancel_soon(self, reason: object = None) -> None:
+        """Ask every child to stop at its next convenient point; see ``coop.convenient``."""
+        for child in list(self.children.values()):
+            child.cancel_soon(reason)
+
+    def __repr__(self) -> str:
+        state = "over" if self.is_over else f"of {len(self.children)} tasks"
+        return f"<{self.name} {state}>"
+
+    # -- what the kernel and ``group`` do -----------------------------------------------------
+
+    def task_ended(self, task: Task, was_joined: bool) -> None:
+        """Take note that a child has ended; called by the kernel."""
+        del self.children[task.number]
+        error = task.exception
+        if error is not None and not was_joined:
+            if self._on_error is None or not isinstance(error, Exception):
+                self.fail(error)
+            else:
+                self._on_error(task, error)
+        if not self.children:
+            self._empty.wake_all()
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the error for the end, and cancel the rest."""
+        if not any(error is known for known in self.errors):
+            self.errors.append(error)
+        self.cancel("another task of the group has failed")
+
+    def run_body(self, body: Coop[T]) -> Coop[T | None]:
+        """Run the body, then wait for the children; what went wrong is in ``errors``.
+
+        A cancellation is not raised here: it is still in force, and met at the next park.
+        """
+        value = None
+        try:
+            with self._scope:
+                value = yield from body
+        except GeneratorExit:
+            raise  # the task is being thrown away: nothing may wait any more
+        except BaseException as error:
+            if isinstance(error, Cancelled) and current_task().cancelling is not None:
+                self.cancel("the call that held the group was cancelled")
+            else:
+                self.body_error = error
+                self.fail(error)
+        yield from self.wait_for_children()
+        self.is_over = True
+        return value
+
+    def wait_for_children(self) -> Coop[None]:
+        """Wait until no child is left; when cancelled, cancel them and wait all the same."""
+        try:
+            yield from self._wait_until_empty()
+        except Cancelled:
+            self.cancel("the call that held the group was cancelled")
+            with shield():
+                yield from self._wait_until_empty()
+
+    def _wait_until_empty(self) -> Coop[None]:
+        while self.children:
+            yield from self._empty.park()
+
+
+def as_generator(thing: Any) -> Any:
+    """Return what ``yield from`` can run: a coroutine of ``async def`` needs its ``__await__``."""
+    return thing.__await__() if hasattr(thing, "__await__") else thing
+
+
+@operation
+def group(body: Callable[..., Coop[T]], *args: Any, on_error: ErrorHook | None = None) -> Coop[T]:
+    """Run ``body(group, *args)``, which may spawn tasks into the group; return what it returns.
+
+    Waits: until the body and every child have ended, however they end.
+    Errors: ExceptionGroup of the body's and the children's errors, the first of which cancelled
+    the rest; with ``on_error(task, error)`` the children's go there and cancel nothing.
+    """
+    return (yield from _hold(Group(on_error=on_error), body, *args))
+
+
+def _hold(members: Group, body: Callable[..., Coop[T]], *args: Any) -> Coop[T]:
+    value: Any = yield from members.run_body(as_generator(body(members, *args)))
+    if members.errors:
+        raise BaseExceptionGroup(f"{len(members.errors)} failed in the group", members.errors)
+    if current_task().cancelling is not None:
+        yield None  # raises: or an outer timeout would be hidden by a group that ended all the same
+    return value  # type: ignore[no-any-return]
+
+
+@operation
+def gather(*generators: Coop[Any]) -> Coop[tuple[Any, ...]]:
+    """Run all of these at once; return their results in the order given.
+
+    Waits: until all have ended.  Errors: as ``group``; the first failure cancels the rest.
+    """
+
+    def body(members: Group) -> Coop[list[Task]]:
+        return [members.spawn(generator) for generator in generators]
+        yield  # the body of a group is a generator
+
+    tasks = yield from group(body)
+    return tuple(task.result for task in tasks)
+
+
+class _Race(Group):
+    """A group that the first child to end has won."""
+
+    __slots__ = ("winner",)
+
+    def __init__(self) -> None:
+        super().__init__(name="race")
+        self.winner: Task | None = None
+
+    def task_ended(self, task: Task, was_joined: bool) -> None:
+        if self.winner is None and task.state is not TaskState.CANCELLED:
+            self.winner = task
+            self.cancel("another was first")
+            was_joined = True  # whoever called race hears of the error
+        super().task_ended(task, was_joined)
+
+
+@operation
+def race(*generators: Coop[T]) -> Coop[T]:
+    """Run all of these at once; return the result of the first to end, or raise its error.
+
+    Waits: until one has ended and the losers, which are cancelled, have ended too.
+    Errors: the winner's; ExceptionGroup when a loser fails on its way out; ValueError without any
+    generator.
+    """
+    if not generators:
+        raise ValueError("race needs at least one generator")
+
+    def body(members: Group) -> Coop[None]:
+        for generator in generators:
+            members.spawn(generator)
+        yield from members.wait_for_children()
+
+    contest = _Race()
+    yield from _hold(contest, body)
+    assert contest.winner is not None
+    return contest.winner.result  # type: ignore[no-any-return]
+
+
+@operation
+def map(  # noqa: A001  # coop.map, beside the built-in one
+    function: Callable[[Any], Coop[T]], items: Iterable[Any], *, limit: int | None = None
+) -> Coop[list[T]]:
+    """Run ``function(item)`` for each item, at most ``limit`` at once; return the results in order.
+
+    Items are taken from the iterable as places come free, so it may be long, or lazy.
+    Waits: until all have ended.  Errors: as ``group``; ValueError for a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is how many may run at once, 1 or more, not {limit!r}")
+    numbered = enumerate(items)
+    results: dict[int, T] = {}
+
+    def work() -> Coop[None]:
+        for index, item in numbered:
+            results[index] = yield from as_generator(function(item))
+
+    def body(members: Group) -> Coop[None]:
+        if limit is None:
+            for index, item in numbered:
+                members.spawn(_keep(results, index, function(item)))
+        else:
+            for _ in range(limit):
+                members.spawn(work())
+        return
+        yield  # the body of a group is a generator
+
+    yield from group(body)
+    return [results[index] for index in range(len(results))]
+
+
+def _keep(results: dict[int, T], index: int, generator: Coop[T]) -> Coop[None]:
+    results[index] = yield from as_generator(generator)

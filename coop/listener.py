@@ -1,0 +1,138 @@
+"""Listeners: where connections come in.
+
+What lives here: Listener and ``listen``.  What it must not know: what is done with a connection,
+how many there may be.  Stands on: outcomes, address, readiness, stream, the scheduler's network.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from types import TracebackType
+from typing import Final
+
+from coop.address import Address, interface_addresses, parse_address
+from coop.outcomes import WOULDBLOCK, AcceptFailure, WouldBlock, errno_name, judge_accept
+from coop.readiness import retry
+from coop.sockets import StreamSocket
+from coop.stream import Connection
+from coop.traps import Operation, current_scheduler
+
+logger = logging.getLogger("coop.listener")
+
+#: How many connections the system keeps for us before they are accepted, unless told otherwise.
+BACKLOG: Final = 1024
+
+
+class ListenerState(Enum):
+    """Where a listener is in its life."""
+
+    #: Connections come in.
+    LISTENING = "listening"
+    #: Closed: the port is free again.
+    CLOSED = "closed"
+
+
+#: The life of a listener: {state: {event: next state}}.
+LISTENER_LIFE: Final[dict[ListenerState, dict[str, ListenerState]]] = {
+    ListenerState.LISTENING: {"close": ListenerState.CLOSED},
+    ListenerState.CLOSED: {"close": ListenerState.CLOSED},
+}
+
+
+class Listener:
+    """A socket that listens; ``accept`` waits for the next connection."""
+
+    __slots__ = ("__weakref__", "_descriptor", "_socket", "address", "state")
+
+    def __init__(self, socket: StreamSocket) -> None:
+        self._socket = socket
+        self._descriptor = current_scheduler().descriptors.add(socket.fileno())
+        #: Where it listens; the port is the real one, also when 0 was asked for.
+        self.address: Address = socket.local_address
+        self.state = ListenerState.LISTENING
+
+    def accept(self) -> Operation[Connection]:
+        """Wait for a connection and return it.
+
+        A connection that is gone before it was accepted is passed over.
+        Errors: OSError EMFILE, ENFILE, ENOBUFS or ENOMEM when the system is short (the listener
+        stays usable: wait a little); ClosedError; BusyError when another task is accepting.
+        """
+        return retry(self._descriptor.reader, self._try_accept)
+
+    def _try_accept(self) -> Connection | WouldBlock:
+        try:
+            socket = self._socket.accept()
+        except OSError as error:
+            if judge_accept(error) is not AcceptFailure.GONE:
+                raise
+            logger.debug("a connection to %s was gone: %s", self.address, errno_name(error))
+            return WOULDBLOCK  # if there are others, the poller says so at once
+        return WOULDBLOCK if socket is WOULDBLOCK else Connection(socket)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 for a unix socket."""
+        return self.address.port
+
+    @property
+    def socket(self) -> StreamSocket:
+        """The raw socket, for its options."""
+        return self._socket
+
+    def fileno(self) -> int:
+        """Return the descriptor's number, -1 when closed."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Stop listening; a task in ``accept`` gets ClosedError.  Never waits; again: no effect."""
+        if self.state is ListenerState.LISTENING:
+            self._descriptor.reader.scheduler.descriptors.forget(self._descriptor)
+            self._socket.close()
+        self.state = LISTENER_LIFE[self.state]["close"]
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<listener {self.address} {self.state.value}>"
+
+
+def listen(
+    host: str | Address | None = None,
+    port: int | None = None,
+    *,
+    backlog: int = BACKLOG,
+    reuse_port: bool = False,
+    interface: str | None = None,
+) -> Listener:
+    """Listen on an address, by default on every address of the machine and any free port.
+
+    ``host`` is an address, a name in the hosts file, ``unix:/path``, ``host:port``, an Address, or
+    None for every address of either family; ``interface`` instead names a network interface.
+    Waits: never.  Errors: OSError that names the step, the address and the remedy; ResolveError;
+    ValueError for an address that cannot be read.
+    """
+    network = current_scheduler().network
+    address: Address | None
+    if interface is not None:
+        address = interface_addresses(interface, port or 0)[0]
+    elif isinstance(host, Address):
+        address = host if port is None else host.with_port(port)
+    elif not host:
+        address = None
+    elif host.startswith("unix:") or (port is None and host.count(":") == 1):
+        address = parse_address(host)
+    else:
+        address = network.own_address(host, port or 0)
+    number = (port or 0) if address is None else address.port
+    return Listener(network.listen(address, number, backlog=backlog, reuse_port=reuse_port))

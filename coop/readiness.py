@@ -1,0 +1,220 @@
+"""Readiness: one direction of one descriptor, what is known of it, and the one retry loop.
+
+What lives here: Readiness (the waiter for "may be read" or "may be written"), the table of
+descriptors between the poller and the tasks, and ``retry``, the library's only
+try–wouldblock–park–retry loop.  What it must not know: sockets, streams, protocols; an attempt is
+any callable that answers WOULDBLOCK.  Stands on: outcomes, poller's bits, traps.
+
+The rules:
+
+* Readiness is remembered.  An event makes a direction ready, WOULDBLOCK makes it not ready, and an
+  attempt that knows better (a short read has drained the socket) may say so itself.  While it is
+  not ready, an operation parks without a system call that would only fail.
+* Registration lasts.  A direction is watched at its first park and stays watched; interest that
+  nobody is parked on is dropped at its first event, so that no event can spin.
+* One operation per direction, from its start to its end: a second one is refused, also between the
+  wake-up and the step of the first.
+* A descriptor is forgotten by the poller before it is closed.  Its number may come back as another
+  Descriptor, with the next generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from coop.outcomes import WOULDBLOCK, BusyError, ClosedError, MisuseError, WouldBlock
+from coop.poller import READ, WRITE
+from coop.traps import Coop, Waiter, operation
+
+if TYPE_CHECKING:
+    from coop.scheduler import Scheduler
+
+T = TypeVar("T")
+
+#: How many operations of one step may succeed at once before the task passes.
+BUDGET: Final = 16
+
+# The bit rule of the poller: ERROR and HANGUP wake both directions.
+_WAKES_READER: Final = ~WRITE
+_WAKES_WRITER: Final = ~READ
+
+
+class Readiness(Waiter):
+    """One direction of a descriptor: whether it may be ready, and the task that waits for it."""
+
+    __slots__ = ("descriptor", "is_busy", "is_ready", "is_watched", "scheduler", "side")
+
+    external = True
+
+    def __init__(self, descriptor: Descriptor, side: int, scheduler: Scheduler) -> None:
+        self.task = None
+        self.descriptor = descriptor
+        #: READ or WRITE.
+        self.side = side
+        self.scheduler = scheduler
+        #: Whether an attempt may succeed.  True at first: try, and only then wait.
+        self.is_ready = True
+        #: Whether the poller has been told to watch this direction.
+        self.is_watched = False
+        #: Whether an operation is under way.
+        self.is_busy = False
+
+    def reason(self) -> str:
+        return f"{'readable' if self.side == READ else 'writable'} fd {self.descriptor.fd}"
+
+
+class Descriptor:
+    """A descriptor number for as long as it means one open thing."""
+
+    __slots__ = ("fd", "generation", "is_forgotten", "reader", "writer")
+
+    def __init__(self, fd: int, generation: int, scheduler: Scheduler) -> None:
+        self.fd = fd
+        #: Counts the meanings that this scheduler has seen of any number.
+        self.generation = generation
+        self.reader = Readiness(self, READ, scheduler)
+        self.writer = Readiness(self, WRITE, scheduler)
+        self.is_forgotten = False
+
+    def check(self) -> bool:
+        """Return True.  Errors: ClosedError when the descriptor has been forgotten."""
+        if self.is_forgotten:
+            raise ClosedError(f"descriptor {self.fd} was closed")
+        return True
+
+
+class Descriptors:
+    """The table of descriptors: what the poller's events mean."""
+
+    __slots__ = ("_generation", "_scheduler", "table")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._generation = 0
+        self.table: dict[int, Descriptor] = {}
+
+    def add(self, fd: int) -> Descriptor:
+        """Enter a descriptor that has just been opened."""
+        stale = self.table.get(fd)
+        if stale is not None:
+            # The number was closed without being forgotten, or it could not come back.
+            self.forget(stale)
+        self._generation += 1
+        descriptor = self.table[fd] = Descriptor(fd, self._generation, self._scheduler)
+        return descriptor
+
+    def forget(self, descriptor: Descriptor) -> None:
+        """Drop a descriptor that is about to be closed; whoever waits on it gets ClosedError."""
+        if descriptor.is_forgotten:
+            return
+        descriptor.is_forgotten = True
+        del self.table[descriptor.fd]
+        for way in (descriptor.reader, descriptor.writer):
+            if way.is_watched:
+                self._scheduler.poller.forget(descriptor.fd)
+                way.is_watched = False
+            way.is_ready = True
+            way.wake()
+
+    @contextmanager
+    def lend(self, fd: int) -> Generator[Descriptor, None, None]:
+        """Give the descriptor of a number that somebody else owns, for the length of one wait."""
+        known = self.table.get(fd)
+        if known is not None:
+            yield known
+            return
+        descriptor = self.add(fd)
+        try:
+            yield descriptor
+        finally:
+            # Its owner may close it without telling us, so it is not kept.
+            self.forget(descriptor)
+
+    def watch(self, way: Readiness) -> None:
+        """Have the poller watch this direction too."""
+        descriptor = way.descriptor
+        way.is_watched = True
+        interest = READ * descriptor.reader.is_watched | WRITE * descriptor.writer.is_watched
+        try:
+            self._scheduler.poller.watch(descriptor.fd, interest)
+        except BaseException:
+            way.is_watched = False
+            raise
+
+    def unwatch(self, way: Readiness) -> None:
+        """Have the poller watch this direction no longer."""
+        way.is_watched = False
+        descriptor = way.descriptor
+        interest = READ * descriptor.reader.is_watched | WRITE * descriptor.writer.is_watched
+        if interest:
+            self._scheduler.poller.watch(descriptor.fd, interest)
+        else:
+            self._scheduler.poller.forget(descriptor.fd)
+
+    def dispatch(self, events: Iterable[tuple[int, int]]) -> None:
+        """Make ready what the poller reports, and wake who waits for it."""
+        table = self.table
+        for fd, bits in events:
+            descriptor = table.get(fd)
+            if descriptor is None:
+                self._scheduler.take_stray_event(fd)
+                continue
+            if bits & _WAKES_READER:
+                self._make_ready(descriptor.reader)
+            if bits & _WAKES_WRITER:
+                self._make_ready(descriptor.writer)
+
+    def _make_ready(self, way: Readiness) -> None:
+        way.is_ready = True
+        if way.task is not None:
+            way.wake()
+        elif way.is_watched:
+            self.unwatch(way)
+
+
+@operation
+def retry(way: Readiness, attempt: Callable[..., T | WouldBlock], *args: Any) -> Coop[T]:
+    """Try; as long as the answer is WOULDBLOCK, park until this direction is ready, and try again.
+
+    Waits: may.  What succeeds at once is counted: when the step's budget is spent, the task passes
+    before it tries.  A cancelled retry has done nothing; an attempt that answered is returned.
+    Errors: BusyError while another operation is under way on this direction; the attempt's own.
+    """
+    if way.is_busy:
+        raise BusyError(
+            f"another task is already waiting until {way.reason()}: one operation per direction"
+        )
+    way.is_busy = True
+    try:
+        if way.is_ready:
+            if way.scheduler.budget <= 0:
+                yield None
+            way.scheduler.budget -= 1
+        while True:
+            if way.is_ready:
+                answer = attempt(*args)
+                if answer is not WOULDBLOCK:
+                    return answer
+                way.is_ready = False
+            if not way.is_watched:
+                way.scheduler.descriptors.watch(way)
+            yield way
+    finally:
+        way.is_busy = False
+
+
+@operation
+def wait_ready(way: Readiness) -> Coop[None]:
+    """Wait until this direction is ready, by the poller's word."""
+    way.is_ready = False
+    try:
+        yield from retry(way, way.descriptor.check)
+    except ClosedError:
+        raise
+    except OSError as error:
+        raise MisuseError(
+            f"descriptor {way.descriptor.fd} cannot be waited for ({error.strerror}): "
+            "only sockets, pipes, terminals and their like can"
+        ) from error

@@ -1,0 +1,223 @@
+"""Scopes: with-blocks that bound how long a task waits inside them, or protect it from that.
+
+What lives here: Scope and the four ways to make one.  What it must not know: the loop, the heap;
+a scope changes its fields and asks its task to reckon.  Stands on: outcomes, stopwatch's units,
+traps, task.
+
+Cancellation is level-triggered.  Inside a cancelled scope every park raises Cancelled until the
+scope is left, and only the outermost cancelled scope swallows it.  Entering and leaving touch the
+task's stack alone; ``__exit__`` never waits.
+"""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import Any
+
+from coop.outcomes import Cancelled, MisuseError
+from coop.task import Task
+from coop.traps import FOREVER, current_task
+
+
+class Scope:
+    """A part of a task that can be cancelled, by its deadline or by hand.
+
+    Leaving it swallows the Cancelled that it caused; ``caught`` tells afterwards.
+    """
+
+    __slots__ = (
+        "_deadline", "_seconds", "cancel_reason", "cancel_requested", "caught", "has_expired",
+        "is_convenient", "is_shielding", "outer", "task",
+    )  # fmt: skip
+
+    def __init__(self, seconds: float | None = None) -> None:
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(
+                f"a timeout is a number of seconds from now, 0 or more, not {seconds!r}; "
+                "None means for ever"
+            )
+        self._seconds = seconds
+        self._deadline = FOREVER
+        #: Whether ``cancel`` was called or the deadline has passed, and why.
+        self.cancel_requested = False
+        self.cancel_reason: object = None
+        #: Whether it was the deadline that cancelled it.
+        self.has_expired = False
+        #: Whether leaving the scope swallowed a Cancelled.
+        self.caught = False
+        #: Whether cancellations from outside stop here.
+        self.is_shielding = False
+        #: Whether a soft cancel of the task cancels this scope.
+        self.is_convenient = False
+        #: The next scope outward in the same task, and the task; None before it is entered.
+        self.outer: Scope | None = None
+        self.task: Task | None = None
+
+    # -- what users ask -----------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float:
+        """Clock time at which the scope is cancelled; ``math.inf`` without one.  May be set."""
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, when: float) -> None:
+        if math.isnan(when):
+            raise ValueError("a deadline is a clock time, not NaN")
+        self._deadline = when
+        self._reckon()
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline, 0 when it has passed, ``math.inf`` without one."""
+        if self.task is None:
+            return FOREVER if self._seconds is None else self._seconds
+        return max(0.0, self._deadline - self.task.scheduler.clock.now())
+
+    def cancel(self, reason: object = None) -> None:
+        """Have Cancelled raised at every park inside; ``reason`` travels with it.
+
+        Waits: never.  From any task or callback; again or after the end it changes nothing.
+        """
+        if not self.cancel_requested:
+            self.cancel_requested = True
+            self.cancel_reason = reason
+            self._reckon()
+
+    def __repr__(self) -> str:
+        state = "cancelled" if self.cancel_requested else "open"
+        return f"<{type(self).__name__.lower()} {state}>"
+
+    # -- entering and leaving -----------------------------------------------------------------
+
+    def __enter__(self) -> Any:
+        if self.task is not None:
+            raise MisuseError(f"{self!r} has been entered before: make a new one for each 'with'")
+        self.task = task = current_task()
+        self.outer = task.scope
+        task.scope = self
+        if self._seconds is not None:
+            # A fresh reading, not the turn's: a turn's work must not shorten the timeout.
+            self._deadline = task.scheduler.clock.now() + self._seconds
+        if self.is_shielding or self.cancel_requested:
+            task.reckon()
+        elif self._deadline < task.deadline:
+            task.deadline = self._deadline
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        task = self.task
+        assert task is not None
+        if task.scope is not self:
+            raise MisuseError(
+                f"{self!r} is left out of order: scopes of a task must nest, and a scope must not "
+                "be held open across the yields of a generator used as an iterator"
+            )
+        outer = task.scope = self.outer
+        if outer is None and not task.cancel_requested:
+            task.deadline = FOREVER
+            task.cancelling = None
+        else:
+            task.reckon()
+        if self.cancel_requested and task.cancelling is None:
+            task.deliveries = 0
+            if isinstance(error, Cancelled):
+                self.caught = True
+                return self._swallow(error)
+        return False
+
+    def _swallow(self, error: Cancelled) -> bool:
+        """Decide what becomes of the Cancelled that this scope caused: here it ends."""
+        return True
+
+    def expire(self, now: float) -> None:
+        """Cancel every scope from here outward whose deadline has passed; called by the kernel."""
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.deadline <= now:
+                scope.run_out()
+            if scope.is_shielding:
+                break
+            scope = scope.outer
+        self._reckon()
+
+    def run_out(self) -> None:
+        """Take note that the deadline has passed."""
+        if not self.cancel_requested:
+            self.has_expired = self.cancel_requested = True
+            self.cancel_reason = "its deadline has passed"
+
+    def _reckon(self) -> None:
+        if self.task is not None:
+            self.task.reckon()
+
+
+class Timeout(Scope):
+    """A scope that raises TimeoutError when its deadline ended it."""
+
+    __slots__ = ()
+
+    def _swallow(self, error: Cancelled) -> bool:
+        if not self.has_expired:
+            return True  # cancelled by hand
+        raise TimeoutError(f"timed out after {self._seconds} s") from error
+
+
+class Shield(Scope):
+    """A scope that no cancellation from outside enters, until its deadline at the latest."""
+
+    __slots__ = ()
+
+    def __init__(self, seconds: float | None = None) -> None:
+        super().__init__(seconds)
+        self.is_shielding = True
+
+    def run_out(self) -> None:
+        """Shield no longer."""
+        self.is_shielding = False
+        self._deadline = FOREVER
+
+
+def timeout(seconds: float | None) -> Timeout:
+    """Bound the waits of a with-block: ``with coop.timeout(5): …``
+
+    ``seconds`` counts from the entry; None means for ever.  Leaving raises TimeoutError when the
+    time ran out inside, with the place where it did as its cause.  ValueError when negative.
+    """
+    return Timeout(seconds)
+
+
+def move_on_after(seconds: float | None) -> Scope:
+    """Bound the waits of a with-block, and go on after it when the time runs out.
+
+    ``with coop.move_on_after(5) as scope: …`` and then ``scope.caught`` tells whether it did.
+    """
+    return Scope(seconds)
+
+
+def shield(seconds: float | None = None) -> Shield:
+    """Protect the waits of a with-block from cancellation, for at most so many seconds.
+
+    For cleanup: ``with coop.shield(1.0): yield from conn.sendall(goodbye)``.  When the time is up,
+    what had been cancelled outside is cancelled inside too.
+    """
+    return Shield(seconds)
+
+
+def convenient() -> Scope:
+    """Mark a with-block as a convenient point to stop: ``Task.cancel_soon`` cancels it.
+
+    ``with coop.convenient() as idle: request = yield from next_request()`` and then
+    ``if idle.caught: return``.  Entered after the soft cancel, it is cancelled from the start.
+    """
+    scope = Scope()
+    scope.is_convenient = True
+    if current_task().soft_cancelled:
+        scope.cancel("soft cancel")
+    return scope

@@ -1,0 +1,231 @@
+"""Servers: an accept loop with limits, and an orderly end.
+
+What lives here: Server, its life as a table, and ``serve``.  What it must not know: any protocol; a
+handler is a generator function of one connection.  Stands on: groups, listener, scopes, signals.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final
+
+from coop.address import Address
+from coop.groups import Group, as_generator, group
+from coop.listener import BACKLOG, Listener, listen
+from coop.outcomes import AcceptFailure, errno_name, judge_accept
+from coop.scopes import Scope, move_on_after
+from coop.signals import Signals
+from coop.stream import Connection
+from coop.task import Task
+from coop.traps import Coop, ParkingLot, operation
+
+logger = logging.getLogger("coop.server")
+
+#: Seconds that open conversations get to finish when the server is asked to stop.
+DRAIN_SECONDS: Final = 30.0
+#: Seconds to leave the listener alone when the system is out of descriptors or memory.
+BACK_OFF_SECONDS: Final = 0.1
+
+Handler = Callable[[Connection], Coop[Any]]
+"""What serves one connection: called with it, it returns a generator (or a coroutine)."""
+
+
+class ServerState(Enum):
+    """Where a server is in its life."""
+
+    #: Made, not yet accepting.
+    IDLE = "idle"
+    #: Accepting connections.
+    SERVING = "serving"
+    #: Accepting no more, waiting for the conversations to finish.
+    DRAINING = "draining"
+    #: No connection is left.
+    STOPPED = "stopped"
+
+
+#: The life of a server: {state: {event: next state}}.
+SERVER_LIFE: Final[dict[ServerState, dict[str, ServerState]]] = {
+    ServerState.IDLE: {"run": ServerState.SERVING},
+    ServerState.SERVING: {"stop": ServerState.DRAINING, "end": ServerState.STOPPED},
+    ServerState.DRAINING: {"stop": ServerState.DRAINING, "end": ServerState.STOPPED},
+    ServerState.STOPPED: {"stop": ServerState.STOPPED},
+}
+
+
+class Server:
+    """A handler, a listener, and how many connections at once."""
+
+    __slots__ = (
+        "_accepting", "_connections", "_room", "accepted", "active", "broken", "drain", "failed",
+        "handler", "listener", "max_connections", "state",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        handler: Handler,
+        listener: Listener,
+        *,
+        max_connections: int | None = None,
+        drain: float | None = DRAIN_SECONDS,
+    ) -> None:
+        if max_connections is not None and max_connections < 1:
+            raise ValueError(f"max_connections must be 1 or more, not {max_connections!r}")
+        self.handler = handler
+        self.listener = listener
+        #: How many connections may be open at once; those beyond wait in the backlog.
+        self.max_connections = max_connections
+        #: Seconds that conversations get to finish in a stop; None is for ever.
+        self.drain = drain
+        self.state = ServerState.IDLE
+        #: Counted since the start: connections accepted, open now, whose handler failed, and which
+        #: broke (reset by the peer, and the like).
+        self.accepted = self.active = self.failed = self.broken = 0
+        self._accepting = Scope()
+        self._connections: Group | None = None
+        self._room = ParkingLot(self, "room in")
+
+    @property
+    def address(self) -> Address:
+        """Where it listens."""
+        return self.listener.address
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self.listener.port
+
+    def stop(self) -> None:
+        """Begin the orderly end: accept no more, let conversations finish.  Never waits."""
+        self._advance("stop")
+        self._accepting.cancel("the server is stopping")
+
+    def abort(self) -> None:
+        """End now: cancel every conversation.  Never waits."""
+        self.stop()
+        if self._connections is not None:
+            self._connections.cancel("the server was told to end now")
+
+    @operation
+    def run(self, *, heed_signals: bool | None = None) -> Coop[None]:
+        """Serve until stopped, and until every connection has ended.
+
+        ``heed_signals``: the first SIGTERM or SIGINT stops, the second aborts; None does so in the
+        main thread only.  Waits: as long as it serves.  Errors: OSError when the listener fails.
+        """
+        if heed_signals is None:
+            heed_signals = Signals.are_available()
+        self._advance("run")
+        try:
+            with self.listener:
+                if heed_signals:
+                    yield from group(self._run_with_signals)
+                else:
+                    yield from group(self._converse_with_all, on_error=self._note_failure)
+        finally:
+            self._advance("end")
+
+    def _run_with_signals(self, members: Group) -> Coop[None]:
+        watcher = members.spawn(self._watch_signals(), name="signals")
+        yield from group(self._converse_with_all, on_error=self._note_failure)
+        watcher.cancel("the server has ended")
+
+    def _watch_signals(self) -> Coop[None]:
+        with Signals(signal.SIGTERM, signal.SIGINT) as arrivals:
+            yield from arrivals.next()
+            logger.info("stopping: %d connections may finish", self.active)
+            self.stop()
+            yield from arrivals.next()
+            logger.warning("ending now: %d connections are cut off", self.active)
+            self.abort()
+
+    def _converse_with_all(self, connections: Group) -> Coop[None]:
+        self._connections = connections
+        with self._accepting:
+            yield from self._accept(connections)
+        self.listener.close()
+        connections.cancel_soon("the server is stopping")
+        with move_on_after(self.drain) as patience:
+            yield from connections.wait_for_children()
+        if patience.caught:
+            logger.warning("%d connections did not finish in time", self.active)
+
+    def _accept(self, connections: Group) -> Coop[None]:
+        while True:
+            while self.max_connections is not None and self.active >= self.max_connections:
+                yield from self._room.park()
+            try:
+                connection = yield from self.listener.accept()
+            except OSError as error:
+                if judge_accept(error) is not AcceptFailure.EXHAUSTED:
+                    raise
+                yield from self._back_off(error)
+            else:
+                self.accepted += 1
+                self.active += 1
+                connections.spawn(self._converse(connection))
+
+    def _back_off(self, error: OSError) -> Coop[None]:
+        """Leave the listener alone until a connection ends, or for a moment."""
+        logger.warning("cannot accept: %s; %d connections open", errno_name(error), self.active)
+        with move_on_after(BACK_OFF_SECONDS):
+            yield from self._room.park()
+
+    def _converse(self, connection: Connection) -> Coop[None]:
+        try:
+            with connection:
+                yield from as_generator(self.handler(connection))
+                yield from connection.aclose()
+        except ConnectionError as error:
+            self.broken += 1
+            logger.debug("%r broke: %s", connection, error)
+        finally:
+            self.active -= 1
+            self._room.wake_first()
+
+    def _note_failure(self, task: Task, error: BaseException) -> None:
+        self.failed += 1
+        logger.error("the handler in %r failed", task, exc_info=error)
+
+    def _advance(self, event: str) -> None:
+        self.state = SERVER_LIFE[self.state][event]
+
+    def __repr__(self) -> str:
+        return f"<server {self.address} {self.state.value}, {self.active} connections>"
+
+
+@operation
+def serve(
+    handler: Handler,
+    host: str | Address | None = None,
+    port: int | None = None,
+    *,
+    listener: Listener | None = None,
+    max_connections: int | None = None,
+    backlog: int = BACKLOG,
+    drain: float | None = DRAIN_SECONDS,
+    reuse_port: bool = False,
+    on_listening: Callable[[Server], object] | None = None,
+    heed_signals: bool | None = None,
+) -> Coop[None]:
+    """Serve ``handler(connection)`` on every connection that comes in.
+
+    A handler's error is its connection's alone: logged with its traceback, counted, closed.  When a
+    handler returns, the connection is closed so that the peer gets everything (``aclose``).
+    ``host`` and ``port`` as for ``coop.listen``, or a ``listener`` of your own.  ``on_listening``
+    is called with the Server once the port is open: it has the address, the counters, and ``stop``.
+    ``max_connections``: those beyond wait in the backlog, not accepted.  The first SIGTERM or
+    SIGINT drains: stop accepting, let conversations finish for ``drain`` seconds, cancel; the
+    second ends now.
+
+    Waits: until stopped.  Errors: as ``coop.listen``; OSError when the listener fails.
+    """
+    if listener is None:
+        listener = listen(host, port, backlog=backlog, reuse_port=reuse_port)
+    with listener:
+        server = Server(handler, listener, max_connections=max_connections, drain=drain)
+        if on_listening is not None:
+            on_listening(server)
+        yield from server.run(heed_signals=heed_signals)

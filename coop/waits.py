@@ -1,0 +1,84 @@
+"""The plain waits: time, a descriptor, a turn; and the top-level spawn.
+
+What lives here: what a task calls to wait for something that is no object of the library's.
+What it must not know: how any of it is kept.  Stands on: traps, readiness, the running scheduler.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import Any, Protocol
+
+from coop.readiness import wait_ready
+from coop.task import Task
+from coop.traps import Coop, Sleep, current_scheduler, current_task, operation
+
+
+class HasFileno(Protocol):
+    """A socket, a file, a pipe: anything with a descriptor."""
+
+    def fileno(self) -> int:
+        """Return the descriptor's number."""
+        raise NotImplementedError
+
+
+def spawn(generator: Generator[Any, Any, Any], *, name: str | None = None) -> Task:
+    """Make a task of a generator (or a coroutine); it belongs to the run's own group.
+
+    Waits: never; the task begins next turn.  ``coop.run`` ends when the last of them has.
+    When it fails and nobody is joining it, the run fails: a crash is never silent.
+    Errors: MisuseError outside a run; TypeError for what is no generator.
+    """
+    return current_scheduler().root.spawn(generator, name=name)  # type: ignore[no-any-return]
+
+
+@operation
+def sleep(seconds: float) -> Coop[None]:
+    """Wait for this many seconds, or longer, by the scheduler's clock; 0 passes for one turn.
+
+    Errors: ValueError when negative.
+    """
+    if not seconds >= 0:
+        raise ValueError(f"sleep wants a number of seconds, 0 or more, not {seconds!r}")
+    if seconds == 0:
+        yield None
+        return
+    yield from _sleep_until(current_scheduler().clock.now() + seconds)
+
+
+@operation
+def sleep_until(deadline: float) -> Coop[None]:
+    """Wait until the scheduler's clock shows this time; at once when it has passed."""
+    if math.isnan(deadline):
+        raise ValueError("a deadline is a clock time, not NaN")
+    yield from _sleep_until(deadline)
+
+
+def _sleep_until(deadline: float) -> Generator[Any, Any, None]:
+    task = current_task()
+    task.scheduler.arm(task, deadline)
+    yield Sleep(deadline)
+
+
+@operation
+def wait_readable(thing: HasFileno | int) -> Coop[None]:
+    """Wait until a descriptor, or an object with one, is readable: data, the end, or an error.
+
+    Errors: BusyError when another task waits for the same; ClosedError when it is closed
+    meanwhile; MisuseError for what cannot be waited for, such as a regular file.
+    """
+    fd = thing if isinstance(thing, int) else thing.fileno()
+    with current_scheduler().descriptors.lend(fd) as descriptor:
+        yield from wait_ready(descriptor.reader)
+
+
+@operation
+def wait_writable(thing: HasFileno | int) -> Coop[None]:
+    """Wait until a descriptor, or an object with one, takes data or has failed.
+
+    Errors: as ``wait_readable``.
+    """
+    fd = thing if isinstance(thing, int) else thing.fileno()
+    with current_scheduler().descriptors.lend(fd) as descriptor:
+        yield from wait_ready(descriptor.writer)
