@@ -199,7 +199,6 @@ class Epoll(Poller):
     def close(self) -> None:
         self._interests.clear()
         self._epoll.close()
-        self._wait = self._epoll.poll
 
     def _poll_afresh(self, timeout: float | None) -> Events:
         """Start a new epoll set and poll it: a descriptor was closed behind our back.

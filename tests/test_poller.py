@@ -42,6 +42,7 @@ pytestmark = pytest.mark.core
 
 HAS_KQUEUE = hasattr(select, "kqueue")
 POLL = getattr(select, "poll", None)
+END = getattr(select, "POLLRDHUP", 0)
 BACKENDS = available_pollers() + ([Kqueue] if POLL and not HAS_KQUEUE else [])
 UNLIMITED = [backend for backend in BACKENDS if backend is not Select]
 
@@ -108,7 +109,7 @@ class ImitatedKqueue:
             except OSError:
                 alive = False
             if alive:
-                interests[fd] = interests.get(fd, 0) | (READ if kind == -1 else WRITE)
+                interests[fd] = interests.get(fd, 0) | (READ | END if kind == -1 else WRITE)
                 poll.register(fd, interests[fd])
             else:
                 del self.filters[fd, kind]
@@ -116,9 +117,9 @@ class ImitatedKqueue:
             raise ValueError("timeout must be positive or None")
         ready = poll.poll(None if timeout is None else math.ceil(timeout * 1000))
         return [
-            self.kevent(fd, kind, 0x8000 if bits & HANGUP else 0, bits & ERROR)
+            self.kevent(fd, kind, 0x8000 if bits & (end | HANGUP) else 0, bits & ERROR)
             for fd, bits in ready
-            for kind, bit in ((-1, READ), (-2, WRITE))
+            for kind, bit, end in ((-1, READ, END), (-2, WRITE, 0))
             if interests[fd] & bit and bits & (bit | ERROR | HANGUP)
         ]
 
@@ -303,6 +304,38 @@ def test_a_broken_pipe_wakes_its_end(poller: Poller) -> None:
         assert (ends[left], interest) == (fd, woken(bits) & interest)
         poller.forget(ends[left])
         os.close(ends[left])
+
+
+def test_urgent_data_is_no_error(poller: Poller) -> None:
+    ours, theirs = tcp_pair()
+    with ours, theirs:
+        fill(ours)
+        poller.watch(ours.fileno(), READ | WRITE)
+        theirs.send(b"!", socket.MSG_OOB)
+        theirs.send(b"x")
+        assert [(ours.fileno(), READ)] == poller.poll(None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "fflags", "bits"),
+    [
+        ("READ", 0, 0, READ),
+        ("READ", 0x8000, 0, READ),
+        ("READ", 0x8000, errno.ECONNRESET, READ | ERROR),
+        ("WRITE", 0, 0, WRITE),
+        ("WRITE", 0x8000, 0, WRITE | HANGUP),
+        ("WRITE", 0x8000, errno.EPIPE, WRITE | HANGUP | ERROR),
+    ],
+)
+def test_kqueue_tells_the_bits_of_poll(
+    monkeypatch: pytest.MonkeyPatch, kind: str, flags: int, fflags: int, bits: int
+) -> None:
+    imitate_kqueue(monkeypatch)
+    event = ImitatedKqueue.kevent(7, KQUEUE_CONSTANTS[f"KQ_FILTER_{kind}"], flags, fflags)
+    monkeypatch.setattr(
+        select, "kqueue", lambda: SimpleNamespace(control=lambda *_: [event]), raising=False
+    )
+    assert [(7, bits)] == Kqueue().poll(0)
 
 
 # -- forgetting ---------------------------------------------------------------------------------
@@ -540,10 +573,10 @@ def test_kqueue_watches_a_pipe_without_a_reader(
     def break_pipe(*_: object) -> None:
         raise BrokenPipeError(errno.EPIPE, "as macOS says, and yet adds the filter")
 
-    monkeypatch.setattr(select, "kqueue", lambda: SimpleNamespace(control=break_pipe))
-    imitated = KQUEUE_CONSTANTS | {"kevent": ImitatedKqueue.kevent}
-    for name, value in imitated.items():
-        monkeypatch.setattr(select, name, value, raising=False)
+    imitate_kqueue(monkeypatch)
+    monkeypatch.setattr(
+        select, "kqueue", lambda: SimpleNamespace(control=break_pipe), raising=False
+    )
     Kqueue().watch(pair[0].fileno(), WRITE)
 
 
