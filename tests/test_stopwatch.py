@@ -7,7 +7,9 @@ from math import inf, nan
 
 import pytest
 
-from coop.stopwatch import MONOTONIC, Clock, Countdown, ManualClock, Stopwatch
+from coop.stopwatch import MONOTONIC, Clock, Countdown, ManualClock, Stopwatch, wall_seconds
+
+pytestmark = pytest.mark.core
 
 
 @pytest.fixture
@@ -101,3 +103,8 @@ def test_countdown_prints_what_is_left(clock: ManualClock) -> None:
     countdown = Countdown(2.0, clock)
     clock.advance(0.5)
     assert "<Countdown 1.500 of 2.000 s>" == repr(countdown)
+
+
+def test_wall_clock_tells_the_seconds_since_1970() -> None:
+    before = time.time()
+    assert before <= wall_seconds() <= time.time()
