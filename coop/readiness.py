@@ -156,13 +156,22 @@ class Descriptors:
     def dispatch(self, events: Iterable[tuple[int, int]]) -> None:
         """Make ready what the poller reports, and wake who waits for it."""
         table = self.table
+        ready = self._scheduler.ready
         for fd, bits in events:
             descriptor = table.get(fd)
             if descriptor is None:
                 self._scheduler.take_stray_event(fd)
                 continue
             if bits & _WAKES_READER:
-                self._make_ready(descriptor.reader)
+                way = descriptor.reader
+                task = way.task
+                if task is not None:
+                    # What _make_ready does, in place: a tenth of what a message costs in Python.
+                    way.is_ready = True
+                    way.task = task.waiter = None
+                    ready.append(task)
+                else:
+                    self._make_ready(way)
             if bits & _WAKES_WRITER:
                 self._make_ready(descriptor.writer)
 
@@ -189,9 +198,10 @@ def retry(way: Readiness, attempt: Callable[..., T | WouldBlock], *args: Any) ->
     way.is_busy = True
     try:
         if way.is_ready:
-            if way.scheduler.budget <= 0:
+            scheduler = way.scheduler
+            if scheduler.budget <= 0:
                 yield None
-            way.scheduler.budget -= 1
+            scheduler.budget -= 1
         while True:
             if way.is_ready:
                 answer = attempt(*args)

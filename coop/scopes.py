@@ -27,7 +27,7 @@ class Scope:
     """
 
     __slots__ = (
-        "_deadline", "_seconds", "cancel_reason", "cancel_requested", "caught", "has_expired",
+        "_deadline", "_outer_deadline", "_reckonings", "_seconds", "cancel_reason", "cancel_requested", "caught", "has_expired",
         "is_convenient", "is_shielding", "outer", "task",
     )  # fmt: skip
 
@@ -53,6 +53,9 @@ class Scope:
         #: The next scope outward in the same task, and the task; None before it is entered.
         self.outer: Scope | None = None
         self.task: Task | None = None
+        #: What was in force at the entry: the task's deadline, and its count of reckonings.
+        self._outer_deadline = FOREVER
+        self._reckonings = 0
 
     # -- what users ask -----------------------------------------------------------------------
 
@@ -97,6 +100,8 @@ class Scope:
         self.task = task = current_task()
         self.outer = task.scope
         task.scope = self
+        self._outer_deadline = task.deadline
+        self._reckonings = task.reckonings
         if self._seconds is not None:
             # A fresh reading, not the turn's: a turn's work must not shorten the timeout.
             self._deadline = task.scheduler.clock.now() + self._seconds
@@ -119,12 +124,12 @@ class Scope:
                 f"{self!r} is left out of order: scopes of a task must nest, and a scope must not "
                 "be held open across the yields of a generator used as an iterator"
             )
-        outer = task.scope = self.outer
-        if outer is None and not task.cancel_requested:
-            task.deadline = FOREVER
-            task.cancelling = None
-        else:
-            task.reckon()
+        task.scope = self.outer
+        if task.reckonings == self._reckonings:
+            # No scope has changed since the entry, so neither has what was in force outside.
+            task.deadline = self._outer_deadline
+            return False
+        task.reckon()
         if self.cancel_requested and task.cancelling is None:
             task.deliveries = 0
             if isinstance(error, Cancelled):

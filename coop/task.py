@@ -70,7 +70,7 @@ class Task:
     __slots__ = (
         "__weakref__", "_end", "_error", "_joiners", "_name", "_value",
         "alarm", "cancel_reason", "cancel_requested", "cancelling", "deadline",
-        "deliveries", "error", "generator", "number", "owner", "run", "scheduler", "scope",
+        "deliveries", "error", "generator", "number", "owner", "reckonings", "run", "scheduler", "scope",
         "send", "since", "soft_cancelled", "waiter",
     )  # fmt: skip
 
@@ -104,6 +104,8 @@ class Task:
         self.alarm: float = FOREVER
         #: The outermost scope (or this task) whose cancellation is in force; None without one.
         self.cancelling: Scope | Task | None = None
+        #: How often the two above were reckoned anew: a scope that finds no change has less to do.
+        self.reckonings = 0
         #: How often Cancelled was raised in it: code that swallows it in a loop shows here.
         self.deliveries = 0
         #: Whether ``cancel`` was called, and the reason it gave.
@@ -218,6 +220,7 @@ class Task:
 
         Walks outward to the first shield; the outermost cancelled scope before it is in force.
         """
+        self.reckonings += 1
         deadline = FOREVER
         cancelling: Scope | Task | None = None
         scope = self.scope

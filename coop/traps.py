@@ -202,7 +202,7 @@ def current_scheduler() -> Scheduler:
 
 def current_task() -> Task:
     """Return the task that is running now.  Errors: MisuseError outside a task."""
-    task = current_scheduler().current
+    task = (running.scheduler or current_scheduler()).current
     if task is None:
         raise MisuseError("no task is running: call this from inside a task, not from a callback")
     return task
