@@ -1,6 +1,7 @@
 """coop: thousands of network conversations in one thread, each a plain generator."""
 
 from coop.address import Address, parse_address
+from coop.datagram import DatagramSocket, open_datagram
 from coop.dial import connect
 from coop.groups import Group, gather, group, map, race  # noqa: A004
 from coop.listener import Listener, listen
@@ -38,6 +39,7 @@ __all__ = [
     "Coop",
     "CoopError",
     "Countdown",
+    "DatagramSocket",
     "Deadlock",
     "Group",
     "IncompleteError",
@@ -62,6 +64,7 @@ __all__ = [
     "listen",
     "map",
     "move_on_after",
+    "open_datagram",
     "parse_address",
     "race",
     "run",

@@ -27,8 +27,8 @@ class Scope:
     """
 
     __slots__ = (
-        "_deadline", "_outer_deadline", "_reckonings", "_seconds", "cancel_reason", "cancel_requested", "caught", "has_expired",
-        "is_convenient", "is_shielding", "outer", "task",
+        "_deadline", "_outer_deadline", "_reckonings", "_seconds", "cancel_reason",
+        "cancel_requested", "caught", "has_expired", "is_convenient", "is_shielding", "outer", "task",
     )  # fmt: skip
 
     def __init__(self, seconds: float | None = None) -> None:

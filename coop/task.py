@@ -70,8 +70,8 @@ class Task:
     __slots__ = (
         "__weakref__", "_end", "_error", "_joiners", "_name", "_value",
         "alarm", "cancel_reason", "cancel_requested", "cancelling", "deadline",
-        "deliveries", "error", "generator", "number", "owner", "reckonings", "run", "scheduler", "scope",
-        "send", "since", "soft_cancelled", "waiter",
+        "deliveries", "error", "generator", "number", "owner", "reckonings", "run",
+        "scheduler", "scope", "send", "since", "soft_cancelled", "waiter",
     )  # fmt: skip
 
     def __init__(

@@ -1,0 +1,97 @@
+"""Every sample runs, serves a real client, and ends by itself."""
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+SERVED_ELSEWHERE = {"http_server.py"}  # tests/http/test_sample.py
+
+
+@contextmanager
+def running(name, *arguments):
+    """Run a sample that serves; give its process and the port it says it listens on."""
+    process = subprocess.Popen(
+        [sys.executable, str(SAMPLES / name), "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SAMPLES.parent)},
+    )
+    try:
+        first = process.stdout.readline()
+        assert first.startswith("listening on "), first + process.stderr.read()
+        yield process, int(first.rpartition(":")[2])
+        _, errors = process.communicate(timeout=30)
+        assert (0, "") == (process.returncode, errors)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def dial(port):
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def converse(client, text):
+    client.sendall(text)
+    return client.makefile("rb").readline()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["01_main_loop.py", "02_blocking.py", "03_stopwatch_timeout.py", "04_echo.py"],
+)
+def test_an_echo_sample_echoes_and_ends(name):
+    with running(name, "--once") as (_, port), dial(port) as client:
+        assert b"hello\n" == converse(client, b"hello\n")
+
+
+def test_the_chat_passes_on_what_is_said():
+    with running("05_line_chat.py", "--once") as (_, port), dial(port) as ann, dial(port) as bob:
+        from_ann, from_bob = ann.makefile("rb"), bob.makefile("rb")
+        assert b"Your name?\n" == from_ann.readline()
+        ann.sendall(b"Ann\n")
+        assert b"Ann comes in\n" == from_ann.readline()
+        bob.sendall(b"Bob\n")
+        assert b"Bob comes in\n" == from_ann.readline()
+        bob.sendall(b"hello\n")
+        assert b"Bob: hello\n" == from_ann.readline()
+        bob.shutdown(socket.SHUT_WR)
+        assert b"Bob has gone\n" == from_ann.readline()
+        assert b"Your name?\n" == from_bob.readline()
+
+
+def test_the_time_is_told_to_who_asks():
+    with running("06_udp_time.py", "--once") as (_, port):
+        asked = subprocess.run(
+            [sys.executable, str(SAMPLES / "06_udp_time.py"), "--ask", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env={**os.environ, "PYTHONPATH": str(SAMPLES.parent)},
+        )
+        assert asked.stdout[:2] == "20", asked.stderr
+
+
+def test_the_timeouts_time_out():
+    shown = subprocess.run(
+        [sys.executable, str(SAMPLES / "07_timeout.py")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "PYTHONPATH": str(SAMPLES.parent)},
+    )
+    assert "" == shown.stderr
+    assert 5 == shown.stdout.count(" after 0.")
+
+
+def test_every_sample_is_run_by_the_suite():
+    names = {path.name for path in SAMPLES.glob("*.py")}
+    tested = Path(__file__).read_text()
+    assert [] == sorted(name for name in names - SERVED_ELSEWHERE if name not in tested)
