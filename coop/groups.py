@@ -66,6 +66,15 @@ class Group:
         for child in list(self.children.values()):
             child.cancel(reason)
 
+    @property
+    def holder(self) -> Task | None:
+        """The task whose call holds the group; None before it does."""
+        return self._scope.task
+
+    def blockers(self) -> list[Task]:
+        """Return whom the end of the group waits for: the children that are left."""
+        return list(self.children.values())
+
     def cancel_soon(self, reason: object = None) -> None:
         """Ask every child to stop at its next convenient point; see ``coop.convenient``."""
         for child in list(self.children.values()):

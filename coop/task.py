@@ -207,6 +207,10 @@ class Task:
                 scope.cancel(reason)
             scope = scope.outer
 
+    def blockers(self) -> list[Task]:
+        """Return whom a joiner waits for: this task."""
+        return [self]
+
     def __repr__(self) -> str:
         return f"<task {self.name!r} {self.state.value}>"
 

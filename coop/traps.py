@@ -21,8 +21,9 @@ import math
 import threading
 import types
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Generator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
 from coop.guard import DEBUG, Guarded
 from coop.outcomes import MisuseError
@@ -36,6 +37,9 @@ P = ParamSpec("P")
 
 FOREVER = math.inf
 """The deadline of what has none."""
+
+#: How many of those who wait a repr names.
+_NAMES_SHOWN: Final = 3
 
 
 class Parkable(Protocol):
@@ -75,6 +79,10 @@ class Waiter:
     def reason(self) -> str:
         """Say what is waited for, for the task tree."""
         return type(self).__name__.lower()
+
+    def blockers(self) -> Collection[Task]:
+        """Return the tasks any one of which could end the wait, as far as they are known."""
+        return ()
 
 
 if TYPE_CHECKING:
@@ -140,6 +148,14 @@ class Spot(Waiter):
     def reason(self) -> str:
         return self.lot.reason()
 
+    def blockers(self) -> Collection[Task]:
+        find: Callable[[], Collection[Task]] = getattr(self.lot.owner, "blockers", tuple)
+        return find()
+
+    def parked_task(self) -> Task | None:
+        """Return the task that stands here; None for the moment before it does."""
+        return self.task  # type: ignore[no-any-return]
+
 
 class ParkingLot:
     """A line of parked tasks, woken first come, first served."""
@@ -169,7 +185,24 @@ class ParkingLot:
             return None
         spot, _ = self.spots.popitem(last=False)
         spot.value = value
-        spot.wake()
+        task = spot.task
+        if task is None:
+            spot.wake()  # an arm of a choice
+        else:
+            # What spot.wake() does, in place: channels and locks do little else.
+            spot.task = task.waiter = None
+            task.scheduler.ready.append(task)
+        return spot
+
+    def call_first(self) -> Spot:
+        """Wake the first in line, of whom there must be one; ``value`` is what it brought."""
+        spot, _ = self.spots.popitem(last=False)
+        task = spot.task
+        if task is None:
+            spot.wake()
+        else:
+            spot.task = task.waiter = None
+            task.scheduler.ready.append(task)
         return spot
 
     def wake_all(self, value: Any = None) -> int:
@@ -181,6 +214,15 @@ class ParkingLot:
 
     def reason(self) -> str:
         return f"{self.verb} {self.owner!r}"
+
+    def describe(self) -> str:
+        """Say who waits here, for a repr: ``, 2 wait: 'a-1', 'b-2'``; nothing when nobody does."""
+        if not self.spots:
+            return ""
+        tasks = [spot.parked_task() for spot in islice(self.spots, _NAMES_SHOWN)]
+        names = [repr(task.name) for task in tasks if task is not None]
+        more = ", …" if len(self.spots) > _NAMES_SHOWN else ""
+        return f", {len(self.spots)} wait: {', '.join(names)}{more}"
 
 
 class _Running(threading.local):
