@@ -26,7 +26,9 @@ FLOORS = {
     "raw": "remedies base_socket stream_socket udp_socket sockets poller blocking",
     "staircase": "traps",
     "machine room": "task scheduler readiness doorbell",
-    "living rooms": "scopes groups sync channel waits stream listener dial server signals network",
+    "living rooms": (
+        "scopes groups sync channel waits stream datagram listener dial server signals network"
+    ),
     "upper rooms": "http sim observe",
     "roof": "runtime",
     "front door": "__init__ cli __main__",
