@@ -48,7 +48,9 @@ class Guarded(Generator[Any, Any, Any]):
         self._started = True
         return self._generator
 
-    __await__ = __iter__
+    def __await__(self) -> Generator[Any, Any, Any]:
+        self._started = True
+        return self  # the generator itself is a coroutine to Python, which may not be returned here
 
     def send(self, value: Any) -> Any:
         self._started = True
