@@ -40,7 +40,8 @@ def dial(port):
 
 def converse(client, text):
     client.sendall(text)
-    return client.makefile("rb").readline()
+    with client.makefile("rb") as answers:
+        return answers.readline()
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,13 @@ def test_an_echo_sample_echoes_and_ends(name):
 
 
 def test_the_chat_passes_on_what_is_said():
-    with running("05_line_chat.py", "--once") as (_, port), dial(port) as ann, dial(port) as bob:
-        from_ann, from_bob = ann.makefile("rb"), bob.makefile("rb")
+    with (
+        running("05_line_chat.py", "--once") as (_, port),
+        dial(port) as ann,
+        dial(port) as bob,
+        ann.makefile("rb") as from_ann,
+        bob.makefile("rb") as from_bob,
+    ):
         assert b"Your name?\n" == from_ann.readline()
         ann.sendall(b"Ann\n")
         assert b"Ann comes in\n" == from_ann.readline()
@@ -88,7 +94,11 @@ def test_the_timeouts_time_out():
         env={**os.environ, "PYTHONPATH": str(SAMPLES.parent)},
     )
     assert "" == shown.stderr
-    assert 5 == shown.stdout.count(" after 0.")
+    outcomes = [line for line in shown.stdout.splitlines() if not line.startswith(" ")]
+    assert ["an_error", "no_error", "nested", "idle", "cleaning_up"] == [
+        line.partition(":")[0] for line in outcomes
+    ]
+    assert 5 == sum("timed out" in line or "True" in line or "said" in line for line in outcomes)
 
 
 def test_every_sample_is_run_by_the_suite():
