@@ -28,7 +28,9 @@ from typing import Any, Final
 try:
     import fcntl
 except ImportError:  # Windows
-    pass
+    _KNOWS_INTERFACES = False
+else:
+    _KNOWS_INTERFACES = sys.platform == "linux"
 
 AF_UNIX: Final[int | None] = getattr(socket, "AF_UNIX", None)  # not on Windows
 
@@ -214,7 +216,7 @@ def interface_addresses(name: str, port: int = 0) -> list[Address]:
 
     Errors: OSError if there is no such interface, or no way to ask (only on Linux so far).
     """
-    if sys.platform != "linux":
+    if not _KNOWS_INTERFACES:
         raise OSError(f"cannot ask for the addresses of {name!r} on this system: give one instead")
     known = [known_name for _, known_name in socket.if_nameindex()]
     if name not in known:
