@@ -165,6 +165,11 @@ def test_address_of_another_family_is_refused_with_the_remedy(
         assert errno.EAFNOSUPPORT == caught.value.errno
 
 
+def test_address_of_a_strange_family_is_refused_by_its_number() -> None:
+    with create_tcp_socket() as sock, pytest.raises(OSError, match="is family 12345"):
+        sock.bind(Address(12345))
+
+
 def test_close_is_idempotent(listener: TcpSocket) -> None:
     fd = listener.fileno()
     assert not listener.is_closed
@@ -557,6 +562,15 @@ def test_keepalive_has_its_times(connection: tuple[TcpSocket, TcpSocket]) -> Non
     assert 0 == client.get_option(SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
+def test_keepalive_does_without_the_times_that_a_system_lacks(
+    connection: tuple[TcpSocket, TcpSocket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_TCP_KEEPIDLE", "_TCP_KEEPINTVL", "_TCP_KEEPCNT"):
+        monkeypatch.setattr(stream_socket, name, None)
+    connection[0].set_keepalive()
+    assert connection[0].get_option(SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
 def test_linger_is_set_and_taken_back(connection: tuple[TcpSocket, TcpSocket]) -> None:
     client, _ = connection
     layout = struct.Struct("ii")
@@ -749,6 +763,17 @@ def test_datagram_to_nobody_comes_back_as_refused(keep: Callable[[Any], Any]) ->
     with pytest.raises(ConnectionRefusedError):
         one.recv(99)
     assert WOULDBLOCK is one.recv(99)
+
+
+def test_datagram_that_finds_no_room_would_block(
+    udp_pair: tuple[UdpSocket, UdpSocket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over loopback there is always room, so the system's answer is put in."""
+    one, other = udp_pair
+    for name in ("send", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse(errno.EAGAIN))
+    assert WOULDBLOCK is one.send_to(b"x", other.local_address)
+    assert WOULDBLOCK is one.send(b"x")
 
 
 def test_datagram_too_long_is_an_error(udp_pair: tuple[UdpSocket, UdpSocket]) -> None:
