@@ -1,0 +1,44 @@
+"""Limits: every number that bounds what a peer may ask of the HTTP server.
+
+What lives here: one frozen record of limits with their defaults, units and the status that answers
+a breach.  What it must not know: bytes, sockets, tasks.  Stands on: the standard library alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Hold the limits of one server; every field is a positive number.
+
+    Sizes are counted while reading, over all segments, without the CRLF that ends a line.
+    Raises ValueError for a number that is not positive.
+    """
+
+    #: Longest request line, in bytes.  Answered 414.
+    request_line_bytes: int = 8190
+    #: Longest field line, in a head or in trailers, in bytes: 431.  Longest chunk-size line: 400.
+    header_line_bytes: int = 8190
+    #: Longest head from the request line to the empty line, and longest trailer section.  431.
+    head_bytes: int = 32 * 1024
+    #: Most fields in a head, and most in a trailer section.  431.
+    header_count: int = 100
+    #: Largest body a handler is given, unless it asks for more.  413.
+    body_bytes: int = 1024 * 1024
+    #: Most chunks in one body.  413.
+    chunk_count: int = 65_536
+    #: Most bytes of a body nobody read that are thrown away to keep the connection.
+    discard_bytes: int = 64 * 1024
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not value > 0:
+                raise ValueError(f"limit {field.name}={value!r} must be greater than zero")
+
+
+DEFAULT_LIMITS: Final = Limits()
+"""The limits of a server that was told none."""
