@@ -1,0 +1,461 @@
+"""Messages: a request as a handler sees it, and the response it gives back.
+
+What lives here: Request, Response, FileRegion, and the bytes of a response's head.
+What it must not know: connections; reading a body is asked of whoever received the request.
+Stands on: fields, head's framing, errors.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import io
+import os
+import re
+import stat
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import IO, Any, Final, Protocol
+from urllib.parse import parse_qsl, unquote
+
+from coop.address import Address
+from coop.http.errors import HttpError
+from coop.http.fields import HeaderPairs, Headers, Pairs, encode_field, split_fields
+from coop.http.head import NO_BODY, Framing
+from coop.stopwatch import wall_seconds
+from coop.traps import Operation
+
+#: Most parameters of one query string.
+QUERY_COUNT: Final = 1000
+#: Statuses whose answers have no content (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5).
+BODILESS: Final = frozenset([204, 205, 304])
+
+_split_target: Final = re.compile(
+    r"(?:(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://(?P<host>[^/?]*))?(?P<path>[^?]*)(?:\?(?P<query>.*))?"
+).fullmatch
+_is_reason: Final = re.compile(r"[\t -~\x80-\xff]*").fullmatch
+
+
+class BodySource(Protocol):
+    """Whoever can read the body of a request: the connection that it came on."""
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The other end's address."""
+        raise NotImplementedError
+
+    @property
+    def is_body_read(self) -> bool:
+        """Whether nothing of the body is left to read."""
+        raise NotImplementedError
+
+    def read_body(self, max_bytes: int | None) -> Operation[bytes]:
+        """Read all of the body that is left."""
+        raise NotImplementedError
+
+    def read_body_piece(self, max_bytes: int | None) -> Operation[bytes]:
+        """Read some of the body; ``b""`` at its end."""
+        raise NotImplementedError
+
+
+class Request:
+    """A request whose head has been received, judged and found good.
+
+    What few handlers ask for is computed when it is first asked for.
+    """
+
+    __slots__ = (
+        "_head", "_headers", "_parts", "_query", "framing", "method", "minor", "source",
+    )  # fmt: skip
+
+    def __init__(
+        self, method: str, head: bytes, framing: Framing = NO_BODY, minor: int = 1
+    ) -> None:
+        #: ``"GET"``, ``"POST"``, …
+        self.method = method
+        #: The minor version of HTTP/1 that the client speaks.
+        self.minor = minor
+        #: How the body is delimited, and what becomes of the connection.
+        self.framing = framing
+        #: Where the body is read from; None for a request that came on no connection.
+        self.source: BodySource | None = None
+        self._head = head
+        self._headers: Headers | None = None
+        self._parts: re.Match[str] | None = None
+        self._query: Pairs | None = None
+
+    @property
+    def version(self) -> str:
+        """``"1.1"`` or ``"1.0"``, as the client said."""
+        return f"1.{self.minor}"
+
+    @property
+    def target(self) -> str:
+        """The request target as it was sent, still percent-encoded."""
+        return self._head.split(b" ", 2)[1].decode("ascii")
+
+    @property
+    def raw_path(self) -> str:
+        """The path of the target, still percent-encoded; ``*`` for a request of that form."""
+        return self._split()["path"] or "/"
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded as UTF-8; what is not UTF-8 becomes U+FFFD.
+
+        It may hold any character, ``/..`` and NUL too: never join it to a directory.
+        """
+        return unquote(self.raw_path)
+
+    @property
+    def query_string(self) -> str:
+        """What stands behind the ``?``, still encoded; empty without one."""
+        return self._split()["query"] or ""
+
+    @property
+    def query(self) -> Pairs:
+        """The parameters of the query string, decoded; ``query["a"]`` is the first value of a.
+
+        Errors: HttpError 400 for more than 1000 parameters.
+        """
+        if self._query is None:
+            self._query = _parse_query(self.query_string)
+        return self._query
+
+    @property
+    def headers(self) -> Headers:
+        """The fields of the head; names in any case."""
+        if self._headers is None:
+            self._headers = Headers(split_fields(self._head))
+        return self._headers
+
+    @property
+    def host(self) -> str:
+        """The host, with its port if one was given, that the request is for; empty if unknown.
+
+        A target in absolute form overrules the Host field (RFC 9112 section 3.2.2).
+        """
+        return self._split()["host"] or self.headers.get("host", "")
+
+    @property
+    def content_length(self) -> int | None:
+        """Octets of the body; None when it comes in chunks."""
+        return self.framing.content_length
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body comes behind the head; it may still be empty when chunked."""
+        return self.framing.content_length != 0
+
+    @property
+    def peer(self) -> Address | None:
+        """The address the request came from, None when there is none."""
+        return self.source.peer_address if self.source else None
+
+    def read(self, max_bytes: int | None = None) -> Operation[bytes]:
+        """Read the body, or what is left of it, into memory: ``body = yield from request.read()``.
+
+        ``max_bytes`` overrides the server's limit for this request.
+        Waits: until it has come.  Errors: HttpError 413 when it is larger, 400 when its framing is
+        broken, 408 when it comes too slowly; IncompleteError when the client left.
+        """
+        return self._open_source().read_body(max_bytes)
+
+    def read_piece(self, max_bytes: int | None = None) -> Operation[bytes]:
+        """Read a piece of the body as it comes, ``b""`` at the end.
+
+        ``while piece := (yield from request.read_piece()): …`` reads no faster than the handler
+        takes it: the client feels the backpressure.  ``max_bytes`` is the limit of the whole body.
+        Waits, errors: as ``read``.
+        """
+        return self._open_source().read_body_piece(max_bytes)
+
+    def stream(self, max_bytes: int | None = None) -> BodyStream:
+        """Iterate over the body as it comes, no faster than the handler takes it::
+
+            for piece in request.stream():
+                file.write((yield from piece))
+
+        Each ``piece`` is an operation to wait for; the last one may give ``b""``.  In a coroutine,
+        ``async for piece in request.stream()`` gives the bytes.  ``max_bytes`` is the limit of the
+        whole body.  Waits, errors: as ``read``.
+        """
+        return BodyStream(self._open_source(), max_bytes)
+
+    def _open_source(self) -> BodySource:
+        if self.source is None:
+            raise RuntimeError(f"{self!r} came on no connection, so its body cannot be read")
+        return self.source
+
+    def _split(self) -> re.Match[str]:
+        if self._parts is None:
+            self._parts = _split_target(self.target)
+            assert self._parts is not None  # the pattern matches whatever is one line
+        return self._parts
+
+    def __repr__(self) -> str:
+        return f"<request {self.method} {self.target}>"
+
+
+class BodyStream:
+    """The body of a request as pieces; made by ``Request.stream``."""
+
+    __slots__ = ("_limit", "_source")
+
+    def __init__(self, source: BodySource, limit: int | None) -> None:
+        self._source = source
+        self._limit = limit
+
+    def __iter__(self) -> BodyStream:
+        return self
+
+    def __next__(self) -> Operation[bytes]:
+        if self._source.is_body_read:
+            raise StopIteration
+        return self._source.read_body_piece(self._limit)
+
+    def __aiter__(self) -> BodyStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await self._source.read_body_piece(self._limit)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+
+def _parse_query(text: str) -> Pairs:
+    try:
+        return Pairs(parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_COUNT))
+    except ValueError:
+        raise HttpError(400, f"more than {QUERY_COUNT} query parameters") from None
+
+
+class FileRegion:
+    """A stretch of an open regular file, to be sent by the system without passing through Python.
+
+    Closing it closes the file.
+    """
+
+    __slots__ = ("count", "file", "offset")
+
+    def __init__(self, file: IO[bytes], offset: int = 0, count: int | None = None) -> None:
+        self.file = file
+        #: Where it begins, in bytes from the start of the file.
+        self.offset = offset
+        #: How many bytes it has; up to the end of the file as it is now, when not given.
+        self.count = _file_size(file) - offset if count is None else count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+BodyPiece = bytes | bytearray | memoryview | str | FileRegion
+"""What a streamed body may yield; a generator may also wait (``yield from``) between pieces."""
+
+Body = BodyPiece | Iterable[Any] | AsyncIterator[BodyPiece] | IO[bytes]
+"""What a Response may be given as its body."""
+
+
+class Response:
+    """An answer: a status, fields and a body.
+
+    ``body`` is bytes; or a str, sent as UTF-8 with a Content-Type of text/plain unless another is
+    given; or an open binary file, sent from where it stands to its end; or any iterable of those,
+    streamed as it comes: a generator may wait between its pieces.  An empty piece is skipped.
+
+    Content-Length, Transfer-Encoding, Date and Server are the server's business.  A Content-Length
+    given for a streamed body is kept to; when the body turns out otherwise, the connection is
+    closed.  ``Connection: close`` closes it behind the answer.
+
+    Errors: ValueError for a status outside 200 to 599, for a body where there may be none (204,
+    205, 304), and for a field or reason that could break the message, as CR, LF and NUL would.
+    """
+
+    __slots__ = (
+        "_lines", "_pairs", "_reason", "body", "content_length", "has_date", "has_type",
+        "should_close", "status",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        body: Body = b"",
+        status: int = 200,
+        headers: HeaderPairs = (),
+        *,
+        reason: str | None = None,
+    ) -> None:
+        #: What is sent: bytes, a FileRegion, or an iterable of pieces.
+        self.body: Any = body
+        self.status = status
+        #: Octets of the body; None when it is streamed and nobody told.
+        self.content_length: int | None = None
+        #: Whether the connection ends with this answer.
+        self.should_close = False
+        #: Whether the fields have a Date, a Content-Type.
+        self.has_date = self.has_type = False
+        self._pairs: list[tuple[str, str]] | None = None
+        self._lines = b""
+        self._reason: bytes | None = None
+        if headers:
+            for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+                self.add_header(name, value)
+        if type(body) is bytes and self.content_length is None:
+            self.content_length = len(body)
+        else:
+            self._adopt(body)
+        if status != 200 or reason is not None:
+            self._check_status(reason)
+
+    @property
+    def headers(self) -> Headers:
+        """The fields given so far."""
+        return Headers(self._pairs or ())
+
+    def add_header(self, name: str, value: str) -> None:
+        """Add a field behind those already there.  Errors: ValueError as for ``Response``."""
+        line = encode_field(name, value)
+        keep = _MANAGED.get(name.lower())
+        if keep is None or keep(self, value):
+            self._lines += line
+            if self._pairs is None:
+                self._pairs = []
+            self._pairs.append((name, value))
+
+    def head(self, date: bytes, framing: bytes) -> bytes:
+        """Return the head to send, up to and including the empty line.
+
+        ``date`` and ``framing`` are whole lines: Date and Server; Content-Length and its like.
+        """
+        line = self._reason or _STATUS_LINES.get(self.status) or _status_line(self.status, "")
+        return b"%b%b%b%b\r\n" % (line, b"" if self.has_date else date, self._lines, framing)
+
+    def close(self) -> None:
+        """Let go of the body: close its file, or its generator."""
+        close = getattr(self.body, "close", None)
+        if close is not None:
+            close()
+
+    def _adopt(self, body: Any) -> None:
+        """Bring the body into one of the forms that can be sent, and learn its length."""
+        if isinstance(body, str):
+            self.body = body = body.encode()
+            if not self.has_type:
+                self.add_header("Content-Type", "text/plain; charset=utf-8")
+        elif isinstance(body, (bytearray, memoryview)):
+            self.body = body = bytes(body)
+        elif isinstance(body, io.IOBase):
+            self.body = body = _file_body(body)
+        if isinstance(body, (bytes, FileRegion)):
+            if self.content_length not in (None, len(body)):
+                raise ValueError(f"Content-Length is not the body's, which is {len(body)}")
+            self.content_length = len(body)
+        elif not isinstance(body, (Iterable, AsyncIterator)):
+            raise TypeError(
+                f"a response body is bytes, str, an open file or an iterable of bytes, not {body!r}"
+            )
+
+    def _check_status(self, reason: str | None) -> None:
+        status = self.status
+        if type(status) is not int:
+            self.status = status = int(status)
+        if not 200 <= status <= 599:
+            raise ValueError(f"a response has a status from 200 to 599, not {status}")
+        if status in BODILESS and self.content_length != 0:
+            raise ValueError(f"status {status} has no body (RFC 9110 section 6.4.1)")
+        if reason is not None:
+            if not _is_reason(reason):
+                raise ValueError(f"reason {reason!r} has characters a status line cannot carry")
+            self._reason = _status_line(status, reason)
+
+    def _note_length(self, value: str) -> bool:
+        if not (value.isascii() and value.isdigit() and len(value) <= 18):
+            raise ValueError(f"Content-Length is a number of bytes, not {value!r}")
+        if self.content_length is not None:
+            raise ValueError("Content-Length is given twice, or for a body whose length is known")
+        self.content_length = int(value)
+        return False
+
+    def _note_connection(self, value: str) -> bool:
+        if value.lower() != "close":
+            raise ValueError(f"a response may ask for 'Connection: close' only, not {value!r}")
+        self.should_close = True
+        return False
+
+    def _refuse_coding(self, value: str) -> bool:
+        raise ValueError("Transfer-Encoding is the server's: give an iterable body to have chunks")
+
+    def _note_date(self, value: str) -> bool:
+        self.has_date = True
+        return True
+
+    def _note_type(self, value: str) -> bool:
+        self.has_type = True
+        return True
+
+    def __repr__(self) -> str:
+        return f"<response {self.status} {type(self.body).__name__}>"
+
+
+#: Fields that mean something to the server too; each says whether the field itself is kept.
+_MANAGED: Final[dict[str, Callable[[Response, str], bool]]] = {
+    "content-length": Response._note_length,
+    "connection": Response._note_connection,
+    "transfer-encoding": Response._refuse_coding,
+    "date": Response._note_date,
+    "content-type": Response._note_type,
+}
+
+
+def _status_line(status: int, reason: str) -> bytes:
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason.encode("latin-1"))
+
+
+_STATUS_LINES: Final = {
+    int(status): _status_line(status, status.phrase) for status in HTTPStatus if status >= 200
+}
+
+
+def _file_size(file: IO[bytes]) -> int:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise TypeError(f"only a regular file has a size, so {file!r} cannot be sent as one")
+    return status.st_size
+
+
+def _file_body(file: Any) -> FileRegion | bytes:
+    """Make what can be sent of an open file: a region of it, or what a file in memory holds."""
+    try:
+        file.fileno()
+    except io.UnsupportedOperation:
+        return bytes(file.read())
+    return FileRegion(file, file.tell())
+
+
+class DateLine:
+    """Hold the Server and Date lines of the present second (RFC 9110 sections 6.6.1 and 10.2.4)."""
+
+    __slots__ = ("_second", "_server", "_wall", "lines")
+
+    def __init__(self, wall: Callable[[], float] = wall_seconds, server: str = "coop") -> None:
+        self._wall = wall
+        self._server = encode_field("Server", server) if server else b""
+        self._second = -1
+        #: The lines as of the last ``now``.
+        self.lines = b""
+
+    def now(self) -> bytes:
+        """Return the lines for now; they are made once a second."""
+        second = int(self._wall())
+        if second != self._second:
+            self._second = second
+            self.lines = self._server + encode_field("Date", http_date(second))
+        return self.lines
+
+
+def http_date(seconds: float) -> str:
+    """Return a time, in seconds since 1970, as HTTP writes it (RFC 9110 section 5.6.7)."""
+    return email.utils.formatdate(seconds, usegmt=True)

@@ -1,0 +1,259 @@
+"""Static files: a directory, and no way out of it.
+
+What lives here: Directory, a handler that answers from files, and the way from a request's path to
+a file.  What it must not know: connections; a file is answered as a region, which the system sends.
+Stands on: messages, ranges, errors.
+"""
+
+from __future__ import annotations
+
+import errno
+import html
+import mimetypes
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import IO, Final
+from urllib.parse import quote, unquote_to_bytes
+
+from coop.http.errors import HttpError
+from coop.http.messages import FileRegion, Request, Response, http_date
+from coop.http.ranges import Span, Validators, check_conditions, select_spans
+from coop.stopwatch import wall_seconds
+
+#: Tried in a directory before it is listed.
+INDEX_PAGES: Final = ("index.html", "index.htm")
+
+_FORBIDDEN: Final = frozenset([errno.EACCES, errno.EPERM])
+_EXHAUSTED: Final = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+#: Not followed at the last step, not waited for, not inherited; 0 where a system lacks one.
+_OPEN_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_has_bad_escape: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
+#: Python's own table alone, so that a type does not depend on the machine.
+_TYPES: Final = mimetypes.MimeTypes()
+for _type, _suffix in (
+    ("text/javascript", ".js"),
+    ("text/javascript", ".mjs"),
+    ("text/markdown", ".md"),
+    ("application/wasm", ".wasm"),
+    ("font/woff2", ".woff2"),
+    ("image/webp", ".webp"),
+):
+    _TYPES.add_type(_type, _suffix)
+_PACKED: Final = {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}
+
+
+class Directory:
+    """A handler that answers GET and HEAD with the files below a directory.
+
+    A directory is answered with its index page, else a listing (``listing=False``: 403).  Names
+    that begin with a dot do not exist here, nor does what a symbolic link outside leads to.
+    Errors of a request come as HttpError: 400 for a path that cannot be a name, 403, 404, 405, 412,
+    416; 503 when the system is short of descriptors.  OSError when ``root`` is no directory.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, listing: bool = True) -> None:
+        #: The directory, absolute and free of symbolic links.
+        self.root: Final = os.path.realpath(root, strict=True)
+        if not os.path.isdir(self.root):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
+        self.listing: Final = listing
+
+    def __call__(self, request: Request) -> Response:
+        """Answer with the file that the request's path names; for ``coop.http.serve``."""
+        return self.answer(request, request.raw_path)
+
+    def answer(self, request: Request, raw_path: str) -> Response:
+        """Answer with the file of this path, still percent-encoded: the rest of a route, say."""
+        if request.method not in ("GET", "HEAD"):
+            raise HttpError(405, "files can be read only", (("Allow", "GET, HEAD"),))
+        segments = split_path(raw_path)
+        with_slash = raw_path.endswith("/")
+        path, status = self._find(segments)
+        if stat.S_ISDIR(status.st_mode):
+            if not with_slash:
+                return _redirect(segments, request.query_string)
+            return self._answer_directory(request, segments, path)
+        if with_slash or not stat.S_ISREG(status.st_mode):
+            raise HttpError(404, "not a regular file")
+        return _answer_file(request, path)
+
+    def _find(self, segments: list[str]) -> tuple[str, os.stat_result]:
+        """Return the real path and the status of what the segments name inside the root."""
+        wanted = os.path.join(self.root, *segments)
+        try:
+            path = os.path.realpath(wanted, strict=True)
+            if path != self.root and not path.startswith(os.path.join(self.root, "")):
+                raise HttpError(404, "a symbolic link leads out of the root")
+            return path, os.stat(path, follow_symlinks=False)
+        except OSError as error:
+            raise _as_answer(error) from None
+
+    def _answer_directory(self, request: Request, segments: list[str], path: str) -> Response:
+        for name in INDEX_PAGES:
+            try:
+                index, status = self._find([*segments, name])
+            except HttpError as error:
+                if error.status != 404:
+                    raise
+            else:
+                if stat.S_ISREG(status.st_mode):
+                    return _answer_file(request, index)
+        if not self.listing:
+            raise HttpError(403, "directories are not listed")
+        return _list(segments, path)
+
+
+def split_path(raw_path: str) -> list[str]:
+    """Return the names in a percent-encoded path, decoded once, and each safe to join.
+
+    Empty names are skipped.  Errors: HttpError 400 for a bad escape, NUL or another control
+    character, or what is not UTF-8; 404 for a backslash, for ``..``, and for any other name that
+    begins with a dot, or on Windows has a colon.
+    """
+    if not raw_path.startswith("/") or _has_bad_escape(raw_path):
+        raise HttpError(400, "not an absolute path, or a bad percent-escape")
+    try:
+        path = unquote_to_bytes(raw_path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise HttpError(400, "path is not UTF-8") from None
+    if any(character < " " or character == "\x7f" for character in path):
+        raise HttpError(400, "control character in the path")
+    segments = [segment for segment in path.split("/") if segment]
+    if not all(map(_is_served, segments)):
+        raise HttpError(404, "a name that is not served")
+    return segments
+
+
+def _is_served(name: str) -> bool:
+    return not name.startswith(".") and "\\" not in name and (os.name != "nt" or ":" not in name)
+
+
+def content_type(path: str) -> str:
+    """Return the media type that a file's name tells, application/octet-stream if it tells none."""
+    kind, packed = _TYPES.guess_type(f"/{os.path.basename(path)}")
+    if packed is not None:
+        return _PACKED.get(packed, "application/octet-stream")
+    if kind is None:
+        return "application/octet-stream"
+    is_text = kind.startswith("text/") or kind == "application/json"
+    return f"{kind}; charset=utf-8" if is_text else kind
+
+
+class ByteRanges:
+    """The parts of a file as a multipart/byteranges body (RFC 9110 section 14.6)."""
+
+    __slots__ = ("_file", "_parts", "content_length", "content_type")
+
+    def __init__(self, file: IO[bytes], spans: list[Span], size: int, kind: str) -> None:
+        boundary = os.urandom(12).hex()
+        self._file = file
+        #: What the message's own Content-Type says.
+        self.content_type: Final = f"multipart/byteranges; boundary={boundary}"
+        self._parts: list[bytes | FileRegion] = []
+        for span in spans:
+            head = f"\r\n--{boundary}\r\nContent-Type: {kind}\r\n{_content_range(span, size)}"
+            self._parts.append(head.encode("latin-1"))
+            self._parts.append(FileRegion(file, span.start, span.stop - span.start))
+        self._parts.append(f"\r\n--{boundary}--\r\n".encode())
+        #: Octets of the whole body.
+        self.content_length: Final = sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[bytes | FileRegion]:
+        return iter(self._parts)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _content_range(span: Span, size: int) -> str:
+    return f"Content-Range: bytes {span.start}-{span.stop - 1}/{size}\r\n\r\n"
+
+
+def _answer_file(request: Request, path: str) -> Response:
+    try:
+        file = open(os.open(path, _OPEN_FLAGS), "rb", buffering=0)  # noqa: SIM115
+    except OSError as error:
+        raise _as_answer(error) from None
+    try:
+        return _answer_open_file(request, path, file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _answer_open_file(request: Request, path: str, file: IO[bytes]) -> Response:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise HttpError(404, "not a regular file any more")
+    size = status.st_size
+    # Not in the future: the client would be told that it has what comes later (section 8.8.2.1).
+    modified = int(min(status.st_mtime, wall_seconds()))
+    validators = Validators(f'"{status.st_mtime_ns:x}-{size:x}"', modified)
+    fields = [("ETag", validators.tag), ("Last-Modified", http_date(modified))]
+    if not check_conditions(request.headers, validators):
+        file.close()
+        return Response(b"", 304, fields)
+    fields.append(("Accept-Ranges", "bytes"))
+    spans = select_spans(request.headers, validators, size) if request.method == "GET" else None
+    kind = content_type(path)
+    if spans is not None and len(spans) > 1:
+        body = ByteRanges(file, spans, size, kind)
+        fields.append(("Content-Type", body.content_type))
+        fields.append(("Content-Length", str(body.content_length)))
+        return Response(body, 206, fields)
+    fields.append(("Content-Type", kind))
+    if spans is None:
+        return Response(FileRegion(file, 0, size), 200, fields)
+    start, stop = spans[0]
+    fields.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
+    return Response(FileRegion(file, start, stop - start), 206, fields)
+
+
+def _as_answer(error: OSError) -> HttpError:
+    """Say what an error of the file system means to the client; never 500."""
+    if error.errno in _FORBIDDEN:
+        return HttpError(403, "the system forbids it")
+    if error.errno in _EXHAUSTED:
+        return HttpError(503, os.strerror(error.errno), (("Retry-After", "1"),))
+    return HttpError(404, os.strerror(error.errno or 0))
+
+
+def _redirect(segments: list[str], query: str) -> Response:
+    """Lead to the same path with a slash; from its names, so it cannot begin with ``//``."""
+    location = "/" + "".join(f"{quote(segment)}/" for segment in segments)
+    if query:
+        location += "?" + query
+    return Response(b"", 301, [("Location", location)])
+
+
+def _list(segments: list[str], path: str) -> Response:
+    try:
+        with os.scandir(path) as entries:
+            names = sorted(
+                (not entry.is_dir(), entry.name + "/" * entry.is_dir())
+                for entry in entries
+                if _is_served(entry.name) and entry.name.isprintable()
+            )
+    except OSError as error:
+        raise _as_answer(error) from None
+    title = html.escape("/" + "".join(f"{segment}/" for segment in segments))
+    rows = "".join(
+        f'<li><a href="./{quote(name)}">{html.escape(name)}</a></li>\n' for _, name in names
+    )
+    up = '<li><a href="../">../</a></li>\n' if segments else ""
+    page = (
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>Files in {title}</title></head>\n"
+        f"<body>\n<h1>Files in {title}</h1>\n<ul>\n{up}{rows}</ul>\n</body>\n</html>\n"
+    )
+    return Response(page, 200, [("Content-Type", "text/html; charset=utf-8")])
