@@ -1,0 +1,23 @@
+"""HTTP/1.1 for coop: requests in, responses out.
+
+The front door: public names, nothing else.
+"""
+
+from coop.http.codec import NEED_DATA, RequestParser
+from coop.http.errors import HttpError
+from coop.http.fields import Headers
+from coop.http.limits import Limits
+from coop.http.messages import FileRegion, Request, Response
+from coop.http.static import Directory
+
+__all__ = [
+    "NEED_DATA",
+    "Directory",
+    "FileRegion",
+    "Headers",
+    "HttpError",
+    "Limits",
+    "Request",
+    "RequestParser",
+    "Response",
+]

@@ -1,0 +1,360 @@
+"""The codec: bytes in, requests and pieces of bodies out.  It does no input or output.
+
+What lives here: RequestParser, one per connection.  What it must not know: where bytes come from,
+who handles requests.  Stands on: httptools for parsing heads; head and body for the strict rules.
+
+A head is collected until its empty line is there, so how it was cut can change nothing.  It must
+then please two parsers: the rules of ``head``, and httptools (llhttp).  Bodies are framed by
+``body`` alone: llhttp calls back for every message in what it is fed and counts nothing, so it
+gives no place to stop at a limit or between two pipelined requests.  What comes behind a request
+stays in the buffer until the next one is asked for.
+
+After HttpError the parser has failed for good: answer, and close.  It never looks for a place to
+go on from.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final, Literal
+
+from coop.http.body import ChunkedBody, FixedBody
+from coop.http.errors import HttpError
+from coop.http.fields import TOKEN_OCTETS, VALUE_OCTETS
+from coop.http.head import (
+    METHODS,
+    TARGET_OCTETS,
+    RequestLine,
+    find_framing_fields,
+    find_line_end,
+    judge_field,
+    judge_framing,
+    judge_method_length,
+    judge_request_line,
+)
+from coop.http.limits import DEFAULT_LIMITS, Limits
+from coop.http.messages import Request
+from coop.outcomes import MisuseError
+
+try:
+    import httptools
+except ImportError as error:
+    raise ImportError("coop.http needs httptools: pip install 'coop-net[http]'") from error
+
+
+class _NeedData(Enum):
+    """The type of NEED_DATA; an Enum, so that type checkers can narrow it with ``is``."""
+
+    NEED_DATA = "need_data"
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "NEED_DATA"
+
+
+NeedData = Literal[_NeedData.NEED_DATA]
+NEED_DATA: Final = _NeedData.NEED_DATA
+"""The answer of a parser that wants more bytes: falsy, and never an error."""
+
+
+class ParserState(Enum):
+    """What a parser is at."""
+
+    #: Between requests, or inside a head.
+    HEAD = "head"
+    #: Inside a body.
+    BODY = "body"
+    #: An error was raised: nothing more comes out.
+    FAILED = "failed"
+    #: The rest of the connection speaks another protocol, and was handed over.
+    HANDED_OVER = "handed_over"
+
+
+#: The life of a parser: {state: {event: next state}}.
+PARSER_LIFE: Final[dict[ParserState, dict[str, ParserState]]] = {
+    ParserState.HEAD: {
+        "head_with_body": ParserState.BODY,
+        "refused": ParserState.FAILED,
+        "hand_over": ParserState.HANDED_OVER,
+    },
+    ParserState.BODY: {"body_end": ParserState.HEAD, "refused": ParserState.FAILED},
+    ParserState.FAILED: {"refused": ParserState.FAILED},
+    ParserState.HANDED_OVER: {},
+}
+
+_HEAD: Final = ParserState.HEAD
+
+#: A whole head of the usual kind; its last group is 2 in HTTP/1.0.  What it matches breaks no rule
+#: of ``head`` but those on limits and on the meaning of fields; all else is judged line by line.
+_match_ordinary_head: Final = re.compile(
+    rb"([A-Z]++) /[" + TARGET_OCTETS + rb"]*+ HTTP/1\.(?:1|(0))\r\n"
+    rb"(?:[" + TOKEN_OCTETS + rb"]++:[" + VALUE_OCTETS + rb"]*+\r\n)++\r\n"
+).match
+#: The shortest field line there is: a letter, the colon, CRLF.
+_LEAST_FIELD_BYTES: Final = 4
+
+
+class _Silent:
+    """The callbacks that httptools is given: none, for only its verdict is asked."""
+
+
+class RequestParser:
+    """Parse the requests that come over one connection, one at a time.
+
+    ``next_request(data)`` until it is a Request; then ``next_body(data)`` until it is ``b""``;
+    then again.  ``data`` is what was received, of any length; ``b""`` goes on with what is there.
+    The result does not depend on how the bytes were cut.
+    """
+
+    __slots__ = (
+        "_at", "_body", "_buffer", "_checked_bytes", "_error", "_fields", "_has_blank_line",
+        "_httptools", "_limits", "_line", "_plain_bytes", "_request_line", "state",
+    )  # fmt: skip
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.state = ParserState.HEAD
+        self._limits = limits
+        #: What was received; what lies before ``_at`` has been used up.
+        self._buffer = b""
+        self._at = 0
+        #: A head up to this long can have no line, nor be itself, over its limit;
+        self._checked_bytes = min(
+            limits.request_line_bytes, limits.header_line_bytes, limits.head_bytes
+        )
+        #: and up to this long it cannot have too many fields either.
+        self._plain_bytes = min(self._checked_bytes, _LEAST_FIELD_BYTES * limits.header_count)
+        self._httptools = httptools.HttpRequestParser(_Silent())
+        #: The body being read; kept after its end, so that asking again says ``b""``.
+        self._body: FixedBody | ChunkedBody | None = None
+        self._error: HttpError | None = None
+        #: The head being judged line by line: where its next line begins, counted from ``_at``,
+        self._line = 0
+        #: how many fields it has so far, its request line, and whether a blank line came before.
+        self._fields = 0
+        self._request_line: RequestLine | None = None
+        self._has_blank_line = False
+
+    # -- asked by the connection ----------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether we are between requests, with nothing received of the next one."""
+        return self.state is _HEAD and self._at == len(self._buffer) and not self._has_blank_line
+
+    @property
+    def is_body_read(self) -> bool:
+        """Whether nothing of the present request's body is left."""
+        return self.state is not ParserState.BODY
+
+    @property
+    def body_remaining(self) -> int | None:
+        """Octets of the present body not yet read; None when only its end will tell."""
+        return 0 if self._body is None else self._body.remaining
+
+    def next_request(self, data: bytes = b"") -> Request | NeedData:
+        """Return the next request whose head is complete, or NEED_DATA.
+
+        Errors: HttpError, once and for all; MisuseError while a body is unread.
+        """
+        if self.state is not _HEAD:
+            raise self._out_of_turn()
+        if self._at == len(self._buffer):
+            self._buffer = data
+            self._at = 0
+        elif data:
+            self._append(data)
+            return self._next_by_line()
+        found = _match_ordinary_head(self._buffer, self._at)
+        if found is None or self._line:
+            return self._next_by_line()
+        head = found[0]
+        method = METHODS.get(found[1])
+        size = len(head)
+        if method is None or (size > self._plain_bytes and not self._keeps_limits(head)):
+            return self._next_by_line()
+        fields = find_framing_fields(head)
+        if len(fields) != 1 or not fields[0][0] or found.lastindex != 1:
+            return self._next_framed(method, head, 0 if found[2] else 1)
+        # Nothing but one good Host says how to go on: no body, and the connection stays.
+        try:
+            self._httptools.feed_data(head)
+        except httptools.HttpParserError:
+            return self._next_by_line()
+        self._at += size
+        self._body = None
+        self._has_blank_line = False
+        return Request(method, head)
+
+    def next_body(self, data: bytes = b"") -> bytes | NeedData:
+        """Return the next piece of the present request's body, ``b""`` at its end, or NEED_DATA.
+
+        Errors: HttpError, once and for all.
+        """
+        if data:
+            self._append(data)
+        body = self._body
+        if body is None or self.state is not ParserState.BODY:
+            if self._error is not None:
+                raise self._error
+            return b""
+        try:
+            piece, self._at = body.read(self._buffer, self._at)
+        except HttpError as error:
+            self._fail(error)
+            raise
+        if body.is_done:
+            self._advance("body_end")
+        elif not piece:
+            return NEED_DATA
+        return piece
+
+    def set_body_limit(self, max_bytes: int) -> None:
+        """Let the present body be up to ``max_bytes`` long, counted from here on."""
+        if self._body is not None:
+            self._body.limit = max_bytes
+
+    def hand_over(self) -> bytes:
+        """Return what was received behind the request, and parse no more."""
+        rest = self._buffer[self._at :]
+        self._advance("hand_over")
+        self._buffer = b""
+        self._at = 0
+        return rest
+
+    # -- heads that are not plain, or not complete -----------------------------------------------
+
+    def _keeps_limits(self, head: bytes) -> bool:
+        return (
+            len(head) <= self._checked_bytes and head.count(b"\n") - 2 <= self._limits.header_count
+        )
+
+    def _next_framed(self, method: str, head: bytes, minor: int) -> Request:
+        """Judge what the fields of a head mean whose syntax is good."""
+        try:
+            return self._finish_head(method, head, minor)
+        except HttpError as error:
+            self._fail(error)
+            raise
+
+    def _next_by_line(self) -> Request | NeedData:
+        """Judge a head line by line, as far as it has come."""
+        try:
+            if not self._judge_lines():
+                return NEED_DATA
+            line = self._request_line
+            assert line is not None
+            head = self._buffer[self._at : self._at + self._line]
+            return self._finish_head(line.method, head, line.minor)
+        except HttpError as error:
+            self._fail(error)
+            raise
+
+    def _finish_head(self, method: str, head: bytes, minor: int) -> Request:
+        framing = judge_framing(head, minor)
+        _consult_httptools(head, minor)
+        self._at += len(head)
+        self._line = self._fields = 0
+        self._request_line = None
+        self._has_blank_line = False
+        self._begin_body(framing.content_length)
+        return Request(method, head, framing, minor)
+
+    def _judge_lines(self) -> bool:
+        """Judge the lines that are complete, and the octets of the one that is not.
+
+        True when the head is complete.  Before a request line one empty line is let pass
+        (RFC 9112 section 2.2).
+        """
+        limits, buffer = self._limits, self._buffer
+        while True:
+            start = self._at + self._line
+            stop = min(len(buffer), self._at + limits.head_bytes)
+            is_first = self._request_line is None
+            if is_first:
+                judge_method_length(buffer, start)
+            end = find_line_end(
+                buffer,
+                start,
+                stop,
+                limits.request_line_bytes if is_first else limits.header_line_bytes,
+                414 if is_first else 431,
+            )
+            if end < 0:
+                if len(buffer) > stop:
+                    raise HttpError(431, f"head longer than {limits.head_bytes} bytes")
+                return False
+            if is_first:
+                self._take_first_line(start, end)
+                continue
+            self._line = end + 2 - self._at
+            if start == end:
+                return True
+            self._fields += 1
+            if self._fields > limits.header_count:
+                raise HttpError(431, f"more than {limits.header_count} fields")
+            judge_field(buffer[start:end])
+
+    def _take_first_line(self, start: int, end: int) -> None:
+        if start < end:
+            self._request_line = judge_request_line(self._buffer[start:end])
+            self._line = end + 2 - self._at
+        elif self._has_blank_line:
+            raise HttpError(400, "more than one empty line before the request")
+        else:
+            self._has_blank_line = True
+            self._at = end + 2
+
+    # -- bookkeeping ---------------------------------------------------------------------------
+
+    def _begin_body(self, length: int | None) -> None:
+        limits = self._limits
+        if length == 0:
+            self._body = None
+            return
+        if length is None:
+            self._body = ChunkedBody(limits, limits.body_bytes)
+        else:
+            self._body = FixedBody(length, limits.body_bytes)
+        self._advance("head_with_body")
+
+    def _append(self, data: bytes) -> None:
+        if self._at == len(self._buffer):
+            self._buffer = data
+        else:
+            self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+
+    def _fail(self, error: HttpError) -> None:
+        self._error = error
+        self._buffer = b""
+        self._at = 0
+        self._advance("refused")
+
+    def _out_of_turn(self) -> Exception:
+        if self._error is not None:
+            return self._error
+        return MisuseError(
+            f"next_request() in state {self.state.value}: read the body to its end before, and "
+            "nothing after hand_over()"
+        )
+
+    def _advance(self, event: str) -> None:
+        self.state = PARSER_LIFE[self.state][event]
+
+
+def _consult_httptools(head: bytes, minor: int) -> None:
+    """Hear the second opinion on a head that the rules let pass; 400 when it is no.
+
+    In a parser of its own: behind this head llhttp may expect a body or another protocol.
+    """
+    if minor > 1:
+        head = head.replace(b" HTTP/1.%d\r\n" % minor, b" HTTP/1.1\r\n", 1)
+    try:
+        httptools.HttpRequestParser(_Silent()).feed_data(head)
+    except httptools.HttpParserUpgrade:
+        pass  # we may ignore the wish, and then the request is an ordinary one
+    except httptools.HttpParserError as error:
+        raise HttpError(400, f"httptools: {error}") from None
