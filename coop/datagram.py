@@ -55,7 +55,7 @@ class DatagramSocket:
         return self._socket
 
     def fileno(self) -> int:
-        """Return the descriptor's number, -1 when closed."""
+        """Return the descriptor's number.  Errors: ClosedError."""
         return self._socket.fileno()
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ class Listener:
         return self._socket
 
     def fileno(self) -> int:
-        """Return the descriptor's number, -1 when closed."""
+        """Return the descriptor's number.  Errors: ClosedError."""
         return self._socket.fileno()
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from coop.address import Address, ipv4, ipv6
 from coop.outcomes import ResolveError
 from coop.sockets import (
     StreamSocket,
+    TcpSocket,
     UdpSocket,
     create_tcp_server_socket,
     create_tcp_socket,
@@ -63,7 +64,7 @@ class SystemNetwork:
         """Return a fresh socket that can connect to this address."""
         if address.path:
             return create_unix_socket()
-        return create_tcp_socket(address.family)
+        return _undelayed(create_tcp_socket(address.family))
 
     def listen(
         self, address: Address | None, port: int, *, backlog: int, reuse_port: bool = False
@@ -74,17 +75,21 @@ class SystemNetwork:
         """
         if address is None:
             both = system.has_dualstack_ipv6()
-            return create_tcp_server_socket(
-                port,
-                backlog,
-                family=system.AF_INET6 if both else system.AF_INET,
-                reuse_port=reuse_port,
-                dual_stack=both,
+            return _undelayed(
+                create_tcp_server_socket(
+                    port,
+                    backlog,
+                    family=system.AF_INET6 if both else system.AF_INET,
+                    reuse_port=reuse_port,
+                    dual_stack=both,
+                )
             )
         if address.path:
             return create_unix_server_socket(address.path, backlog)
-        return create_tcp_server_socket(
-            port, backlog, address=address, family=address.family, reuse_port=reuse_port
+        return _undelayed(
+            create_tcp_server_socket(
+                port, backlog, address=address, family=address.family, reuse_port=reuse_port
+            )
         )
 
     def open_datagram(self, address: Address) -> UdpSocket:
@@ -120,6 +125,16 @@ class SystemNetwork:
         logger.warning("looking up %r blocks every task: use an address, or the hosts file", host)
         return _ask_the_system(host, port)
         yield  # a resolver of its own will wait here
+
+
+def _undelayed(socket: TcpSocket) -> TcpSocket:
+    """Send small writes at once; what a listener accepts inherits it.
+
+    Nagle's algorithm and delayed acknowledgements wait for each other, 40 ms a time (RFC 9293
+    §3.7.4), and whoever wants few large segments can say ``sendall_parts``.
+    """
+    socket.set_nodelay()
+    return socket
 
 
 def literal(host: str, port: int) -> list[Address]:

@@ -363,7 +363,7 @@ class Connection:
         return self._socket.peer_address
 
     def fileno(self) -> int:
-        """Return the descriptor's number, -1 when closed."""
+        """Return the descriptor's number.  Errors: ClosedError."""
         return self._socket.fileno()
 
     def __repr__(self) -> str:
