@@ -18,7 +18,7 @@ from coop.http.fields import Headers
 RANGE_COUNT: Final = 16
 
 _find_tags: Final = re.compile(r'(?:W/)?"[!#-~\x80-\xff]*"').findall
-_split_ranges: Final = re.compile(r"bytes=([\t ,0-9-]+)", re.IGNORECASE).fullmatch
+_split_ranges: Final = re.compile(r"bytes=([,0-9-][\t ,0-9-]*)", re.IGNORECASE).fullmatch
 _split_range: Final = re.compile(r"([0-9]{1,32})-([0-9]{0,32})|-([0-9]{1,32})").fullmatch
 
 
