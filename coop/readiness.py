@@ -88,12 +88,17 @@ class Descriptor:
 class Descriptors:
     """The table of descriptors: what the poller's events mean."""
 
-    __slots__ = ("_generation", "_scheduler", "table")
+    __slots__ = ("_arms", "_generation", "_loans", "_scheduler", "table")
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._generation = 0
         self.table: dict[int, Descriptor] = {}
+        #: Directions that a choice waits for, and the waiter to wake.  Not a field of Readiness:
+        #: there are two of those for each connection, and few choices.
+        self._arms: dict[Readiness, Waiter] = {}
+        #: How many borrow each descriptor that somebody else owns and we entered.
+        self._loans: dict[Descriptor, int] = {}
 
     def add(self, fd: int) -> Descriptor:
         """Enter a descriptor that has just been opened."""
@@ -117,20 +122,56 @@ class Descriptors:
                 way.is_watched = False
             way.is_ready = True
             way.wake()
+            if way in self._arms:
+                self._arms[way].wake()
 
     @contextmanager
     def lend(self, fd: int) -> Generator[Descriptor, None, None]:
         """Give the descriptor of a number that somebody else owns, for the length of one wait."""
-        known = self.table.get(fd)
-        if known is not None:
-            yield known
-            return
-        descriptor = self.add(fd)
+        descriptor = self.borrow(fd)
         try:
             yield descriptor
         finally:
-            # Its owner may close it without telling us, so it is not kept.
-            self.forget(descriptor)
+            self.give_back(descriptor)
+
+    def borrow(self, fd: int) -> Descriptor:
+        """Give the descriptor of a number that somebody else owns, until it is given back."""
+        descriptor = self.table.get(fd)
+        if descriptor is None:
+            descriptor = self.add(fd)
+            self._loans[descriptor] = 0
+        if descriptor in self._loans:
+            self._loans[descriptor] += 1
+        return descriptor
+
+    def give_back(self, descriptor: Descriptor) -> None:
+        """End a loan.  With the last one the descriptor is forgotten.
+
+        Its owner may close it without telling us, so it is not kept.
+        """
+        if descriptor in self._loans:
+            self._loans[descriptor] -= 1
+            if not self._loans[descriptor]:
+                del self._loans[descriptor]
+                self.forget(descriptor)
+
+    def enlist(self, way: Readiness, arm: Waiter) -> None:
+        """Have this arm of a choice woken, once, when the poller says that the way is ready."""
+        if way.is_busy:
+            raise _second_waiter(way)
+        way.is_ready = False
+        if not way.is_watched:
+            try:
+                self.watch(way)
+            except OSError as error:
+                raise _not_waitable(way, error) from error
+        way.is_busy = True
+        self._arms[way] = arm
+
+    def strike(self, way: Readiness) -> None:
+        """Forget the arm that stands at this direction."""
+        del self._arms[way]
+        way.is_busy = False
 
     def watch(self, way: Readiness) -> None:
         """Have the poller watch this direction too."""
@@ -179,6 +220,8 @@ class Descriptors:
         way.is_ready = True
         if way.task is not None:
             way.wake()
+        elif way in self._arms:
+            self._arms[way].wake()
         elif way.is_watched:
             self.unwatch(way)
 
@@ -192,9 +235,7 @@ def retry(way: Readiness, attempt: Callable[..., T | WouldBlock], *args: Any) ->
     Errors: BusyError while another operation is under way on this direction; the attempt's own.
     """
     if way.is_busy:
-        raise BusyError(
-            f"another task is already waiting until {way.reason()}: one operation per direction"
-        )
+        raise _second_waiter(way)
     way.is_busy = True
     try:
         if way.is_ready:
@@ -224,7 +265,17 @@ def wait_ready(way: Readiness) -> Coop[None]:
     except ClosedError:
         raise
     except OSError as error:
-        raise MisuseError(
-            f"descriptor {way.descriptor.fd} cannot be waited for ({error.strerror}): "
-            "only sockets, pipes, terminals and their like can"
-        ) from error
+        raise _not_waitable(way, error) from error
+
+
+def _second_waiter(way: Readiness) -> BusyError:
+    return BusyError(
+        f"another task is already waiting until {way.reason()}: one operation per direction"
+    )
+
+
+def _not_waitable(way: Readiness, error: OSError) -> MisuseError:
+    return MisuseError(
+        f"descriptor {way.descriptor.fd} cannot be waited for ({error.strerror}): "
+        "only sockets, pipes, terminals and their like can"
+    )

@@ -27,7 +27,8 @@ FLOORS = {
     "staircase": "traps",
     "machine room": "task scheduler readiness doorbell",
     "living rooms": (
-        "scopes groups sync channel waits stream datagram listener dial server signals network"
+        "scopes groups choice sync channel waits stream datagram listener dial server signals "
+        "network"
     ),
     "upper rooms": "http sim observe",
     "roof": "runtime",
