@@ -3,6 +3,7 @@
 from coop.address import Address, parse_address
 from coop.datagram import DatagramSocket, open_datagram
 from coop.dial import connect
+from coop.executors import run_in_executor
 from coop.groups import Group, gather, group, map, race  # noqa: A004
 from coop.listener import Listener, listen
 from coop.outcomes import (
@@ -68,6 +69,7 @@ __all__ = [
     "parse_address",
     "race",
     "run",
+    "run_in_executor",
     "serve",
     "shield",
     "sleep",

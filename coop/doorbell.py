@@ -1,13 +1,15 @@
 """The doorbell: how a signal or another thread wakes a scheduler that sleeps in its poller.
 
 What lives here: a socket pair, rung by one byte.  What it must not know: who rings, or why.
-Stands on: the standard library alone.  A pair of sockets, not a pipe: ``signal.set_wakeup_fd`` and
+Stands on: outcomes.  A pair of sockets, not a pipe: ``signal.set_wakeup_fd`` and
 ``select`` on Windows know sockets only.
 """
 
 from __future__ import annotations
 
 import socket
+
+from coop.outcomes import ClosedError
 
 
 class Doorbell:
@@ -30,11 +32,16 @@ class Doorbell:
         return self._outside.fileno()
 
     def ring(self) -> None:
-        """Wake the scheduler.  Never waits; ringing twice is ringing once."""
+        """Wake the scheduler.  Never waits; ringing twice is ringing once.
+
+        Errors: ClosedError when the bell was taken down.
+        """
         try:
             self._outside.send(b"\0")
         except BlockingIOError:
             pass  # full of rings already
+        except OSError as error:
+            raise ClosedError("nobody answers this door: the run is over") from error
 
     def silence(self) -> None:
         """Take in every ring so far."""

@@ -12,9 +12,10 @@ cancels the rest, and all the errors come out as one ExceptionGroup.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from types import coroutine
 from typing import Any, TypeVar
 
-from coop.outcomes import Cancelled, MisuseError
+from coop.outcomes import Cancelled, MisuseError, TaskCancelled
 from coop.scopes import Scope, shield
 from coop.task import Task, TaskState
 from coop.traps import Coop, ParkingLot, current_scheduler, current_task, operation
@@ -29,11 +30,14 @@ class Group:
     """The children of one ``coop.group`` call, as its body sees them."""
 
     __slots__ = (
-        "_empty", "_on_error", "_scope", "body_error", "children", "errors", "is_over", "name",
+        "_empty", "_on_error", "_scope", "body_error", "children", "errors", "holder", "is_over",
+        "name",
     )  # fmt: skip
 
     def __init__(self, *, name: str = "group", on_error: ErrorHook | None = None) -> None:
         self.name = name
+        #: The task whose call holds the group; None before and after.
+        self.holder: Task | None = None
         #: The live children by number, in the order of spawning.
         self.children: dict[int, Task] = {}
         #: What has gone wrong so far, in order.
@@ -62,14 +66,11 @@ class Group:
 
     def cancel(self, reason: object = None) -> None:
         """Cancel the body and every child.  Waits: never; the group's call does."""
+        if self._scope.cancel_requested:
+            return
         self._scope.cancel(reason)
         for child in list(self.children.values()):
             child.cancel(reason)
-
-    @property
-    def holder(self) -> Task | None:
-        """The task whose call holds the group; None before it does."""
-        return self._scope.task
 
     def blockers(self) -> list[Task]:
         """Return whom the end of the group waits for: the children that are left."""
@@ -94,9 +95,15 @@ class Group:
             if self._on_error is None or not isinstance(error, Exception):
                 self.fail(error)
             else:
-                self._on_error(task, error)
+                self._report(task, error, self._on_error)
         if not self.children:
             self._empty.wake_all()
+
+    def _report(self, task: Task, error: Exception, hook: ErrorHook) -> None:
+        try:
+            hook(task, error)
+        except Exception as broken:
+            self.fail(broken)  # an error hook that fails is the group's own failure
 
     def fail(self, error: BaseException) -> None:
         """Keep the error for the end, and cancel the rest."""
@@ -104,17 +111,37 @@ class Group:
             self.errors.append(error)
         self.cancel("another task of the group has failed")
 
+    def raise_errors(self, whose: str, *, unwrap: bool = False) -> None:
+        """Raise what has gone wrong, as one ExceptionGroup, if anything has.
+
+        ``unwrap``, for a whole run: the body's error comes as it is when it is the only one, and
+        so does one that is to end the program, such as KeyboardInterrupt.
+        """
+        errors, own = self.errors, self.body_error
+        # Let go of them: their tracebacks keep this group, which would keep them.
+        self.errors, self.body_error = [], None
+        last = next((error for error in errors if not isinstance(error, Exception)), None)
+        try:
+            if unwrap and (last is not None or errors == [own]):
+                raise last or errors[0]
+            if errors:
+                raise BaseExceptionGroup(f"{len(errors)} failed in the {whose}", errors)
+        finally:
+            del errors, own, last
+
     def run_body(self, body: Coop[T]) -> Coop[T | None]:
         """Run the body, then wait for the children; what went wrong is in ``errors``.
 
         A cancellation is not raised here: it is still in force, and met at the next park.
         """
         value = None
+        self.holder = current_task()
         try:
             with self._scope:
                 value = yield from body
         except GeneratorExit:
-            raise  # the task is being thrown away: nothing may wait any more
+            self.cancel("the call that held the group was thrown away")
+            raise  # nothing may wait any more
         except BaseException as error:
             if isinstance(error, Cancelled) and current_task().cancelling is not None:
                 self.cancel("the call that held the group was cancelled")
@@ -123,6 +150,7 @@ class Group:
                 self.fail(error)
         yield from self.wait_for_children()
         self.is_over = True
+        self.holder = None
         return value
 
     def wait_for_children(self) -> Coop[None]:
@@ -140,8 +168,14 @@ class Group:
 
 
 def as_generator(thing: Any) -> Any:
-    """Return what ``yield from`` can run: a coroutine of ``async def`` needs its ``__await__``."""
-    return thing.__await__() if hasattr(thing, "__await__") else thing
+    """Return what ``yield from`` can run: a coroutine of ``async def`` is no iterator."""
+    return thing if hasattr(thing, "__next__") else _await(thing)
+
+
+@coroutine
+def _await(awaitable: Any) -> Coop[Any]:
+    # Not ``__await__()``: that hides the frame in which the coroutine stands.
+    return (yield from awaitable)
 
 
 @operation
@@ -157,8 +191,7 @@ def group(body: Callable[..., Coop[T]], *args: Any, on_error: ErrorHook | None =
 
 def _hold(members: Group, body: Callable[..., Coop[T]], *args: Any) -> Coop[T]:
     value: Any = yield from members.run_body(as_generator(body(members, *args)))
-    if members.errors:
-        raise BaseExceptionGroup(f"{len(members.errors)} failed in the group", members.errors)
+    members.raise_errors("group")
     if current_task().cancelling is not None:
         yield None  # raises: or an outer timeout would be hidden by a group that ended all the same
     return value  # type: ignore[no-any-return]
@@ -201,8 +234,8 @@ def race(*generators: Coop[T]) -> Coop[T]:
     """Run all of these at once; return the result of the first to end, or raise its error.
 
     Waits: until one has ended and the losers, which are cancelled, have ended too.
-    Errors: the winner's; ExceptionGroup when a loser fails on its way out; ValueError without any
-    generator.
+    Errors: the winner's; ExceptionGroup when a loser fails on its way out; TaskCancelled when all
+    were cancelled one by one; ValueError without any generator.
     """
     if not generators:
         raise ValueError("race needs at least one generator")
@@ -214,8 +247,12 @@ def race(*generators: Coop[T]) -> Coop[T]:
 
     contest = _Race()
     yield from _hold(contest, body)
-    assert contest.winner is not None
-    return contest.winner.result  # type: ignore[no-any-return]
+    if contest.winner is None:
+        raise TaskCancelled("the race has no winner: everyone in it was cancelled")
+    try:
+        return contest.winner.result  # type: ignore[no-any-return]
+    finally:
+        del contest  # the error's traceback keeps this frame, and would keep the winner through it
 
 
 @operation

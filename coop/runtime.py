@@ -6,6 +6,7 @@ its own way to put things together.  Stands on: every room below.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -23,6 +24,8 @@ from coop.scheduler import Scheduler, check_generator
 from coop.stopwatch import MONOTONIC, Clock
 from coop.task import Task
 from coop.traps import Coop, running
+
+logger = logging.getLogger("coop")
 
 T = TypeVar("T")
 
@@ -70,12 +73,18 @@ def run_in(scheduler: Scheduler, main: Coop[T]) -> T:
         except Deadlock as deadlock:
             _unwind(scheduler, root)
             raise deadlock from None
+        except KeyboardInterrupt:
+            _throw_away(scheduler)  # the second one: no more waiting for anybody's cleanup
+            raise
         except BaseException:
             _unwind(scheduler, root)
             raise
     if interrupts:
         raise KeyboardInterrupt
-    return root.result  # type: ignore[no-any-return]
+    try:
+        return root.result  # type: ignore[no-any-return]
+    finally:
+        del root  # the error's traceback keeps this frame, and would keep the task through it
 
 
 class _Nobody:
@@ -87,14 +96,7 @@ class _Nobody:
 
 def _hold(members: Group, main: Coop[T]) -> Coop[T]:
     value: Any = yield from members.run_body(as_generator(main))
-    errors = members.errors
-    for error in errors:
-        if not isinstance(error, Exception):
-            raise error  # KeyboardInterrupt, SystemExit: the program is to end
-    if errors == [members.body_error]:
-        raise errors[0]
-    if errors:
-        raise BaseExceptionGroup(f"{len(errors)} tasks of the run failed", errors)
+    members.raise_errors("run", unwrap=True)
     return value  # type: ignore[no-any-return]
 
 
@@ -105,8 +107,17 @@ def _unwind(scheduler: Scheduler, root: Task) -> None:
     try:
         scheduler.run_until_done(root)
     except Deadlock:
-        for task in list(scheduler.tasks.values()):
+        _throw_away(scheduler)
+
+
+def _throw_away(scheduler: Scheduler) -> None:
+    """Close every generator where it stands."""
+    for task in list(scheduler.tasks.values()):
+        try:
             task.generator.close()
+        except Exception as error:
+            logger.warning("%r could not be closed: %s", task, error)
+    scheduler.tasks.clear()
 
 
 @contextmanager
