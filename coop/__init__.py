@@ -1,6 +1,8 @@
 """coop: thousands of network conversations in one thread, each a plain generator."""
 
 from coop.address import Address, parse_address
+from coop.channel import CLOSED, Channel, PriorityQueue, Queue
+from coop.choice import Chosen, after, first, readable, writable
 from coop.datagram import DatagramSocket, open_datagram
 from coop.dial import connect
 from coop.executors import run_in_executor
@@ -25,41 +27,55 @@ from coop.server import Server, serve
 from coop.signals import Signals
 from coop.stopwatch import Clock, Countdown, Stopwatch
 from coop.stream import Connection
+from coop.sync import Barrier, CapacityLimiter, Condition, Event, Lock, Semaphore
 from coop.task import Task
 from coop.traps import Coop, Operation, Waiter, current_scheduler, current_task
 from coop.waits import sleep, sleep_until, spawn, wait_readable, wait_writable
 
 __all__ = [
+    "CLOSED",
     "WOULDBLOCK",
     "Address",
+    "Barrier",
     "BusyError",
     "Cancelled",
+    "CapacityLimiter",
+    "Channel",
+    "Chosen",
     "Clock",
     "ClosedError",
+    "Condition",
     "Connection",
     "Coop",
     "CoopError",
     "Countdown",
     "DatagramSocket",
     "Deadlock",
+    "Event",
     "Group",
     "IncompleteError",
     "LimitError",
     "Listener",
+    "Lock",
     "MisuseError",
     "Operation",
+    "PriorityQueue",
+    "Queue",
     "ResolveError",
     "Scope",
+    "Semaphore",
     "Server",
     "Signals",
     "Stopwatch",
     "Task",
     "TaskCancelled",
     "Waiter",
+    "after",
     "connect",
     "convenient",
     "current_scheduler",
     "current_task",
+    "first",
     "gather",
     "group",
     "listen",
@@ -68,6 +84,7 @@ __all__ = [
     "open_datagram",
     "parse_address",
     "race",
+    "readable",
     "run",
     "run_in_executor",
     "serve",
@@ -78,4 +95,5 @@ __all__ = [
     "timeout",
     "wait_readable",
     "wait_writable",
+    "writable",
 ]
