@@ -27,7 +27,7 @@ FLOORS = {
     "staircase": "traps",
     "machine room": "task scheduler readiness doorbell",
     "living rooms": (
-        "scopes groups choice sync channel waits stream datagram listener dial server signals "
+        "scopes groups choice sync channel waits executors stream datagram listener dial server signals "
         "network"
     ),
     "upper rooms": "http sim observe",
