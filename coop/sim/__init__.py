@@ -1,0 +1,26 @@
+"""Simulation: any handler, any network, any order, from one seed.
+
+What lives here: the public names.  See docs/testing.md.
+"""
+
+from coop.sim.clock import VirtualClock
+from coop.sim.faults import KINDS, Faults, Strike, format_plan, parse_plan
+from coop.sim.host import Host
+from coop.sim.sealed import Uncontrolled
+from coop.sim.simulation import LeakError, LoggedError, Simulation, Unfinished, run
+
+__all__ = [
+    "KINDS",
+    "Faults",
+    "Host",
+    "LeakError",
+    "LoggedError",
+    "Simulation",
+    "Strike",
+    "Uncontrolled",
+    "Unfinished",
+    "VirtualClock",
+    "format_plan",
+    "parse_plan",
+    "run",
+]

@@ -1,0 +1,53 @@
+"""The scheduler of a simulated host: the real one, whose order of steps is a choice.
+
+What lives here: SimulatedScheduler.  What it must not know: sockets, links.
+Stands on: scheduler, faults.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coop.scheduler import Scheduler
+from coop.sim.faults import TASK_ORDER
+from coop.task import Task
+from coop.traps import FOREVER
+
+if TYPE_CHECKING:
+    from coop.sim.host import Host
+
+
+class SimulatedScheduler(Scheduler):
+    """The real loop; the simulation decides when its turn comes, and it never blocks."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host.world.clock, host.poller, network=host.network)
+        self.host = host
+        self._faults = host.world.faults
+        self._touched = host.poller.touched
+
+    @property
+    def next_alarm(self) -> float:
+        """Clock time of the next alarm; FOREVER without one."""
+        return self._alarms[0][0] if self._alarms else FOREVER
+
+    def has_work(self, now: float) -> bool:
+        """Whether a turn would do anything now."""
+        if self.ready or self._touched or self._inbox:
+            return True
+        return bool(self._alarms) and self._alarms[0][0] <= now
+
+    def step_all(self) -> None:
+        ready = self.ready
+        if len(ready) > 1 and (chosen := self._faults.strike(TASK_ORDER, len(ready) - 1)):
+            task = ready[chosen]
+            del ready[chosen]
+            ready.appendleft(task)
+        super().step_all()
+
+    def _bury(self, task: Task, error: BaseException) -> None:
+        self.host.world.note_failure(self.host, task, error)
+        super()._bury(task, error)
+
+    def _patience(self) -> float:
+        return 0.0
