@@ -183,28 +183,28 @@ class Lock(Holdable):
 
         Errors: MisuseError when another task holds it, or none.
         """
-        self._check_held("release")
-        if self._lot.spots:
-            self.owner = self._lot.call_first().value
-        else:
-            self.owner = None
+        # Outside any task it is let pass: a generator that is closed by force releases too.
+        owner = self.owner
+        if owner is None or (owner.scheduler.current or owner) is not owner:
+            raise self._not_held("release")
+        lot = self._lot
+        self.owner = lot.call_first().value if lot.spots else None
 
     def blockers(self) -> list[Task]:
         """Return whom those in line wait for: the holder."""
         return [] if self.owner is None else [self.owner]
 
     def __enter__(self) -> Lock:
-        self._check_held("enter")
+        owner = self.owner
+        if owner is None or owner.scheduler.current is not owner:
+            raise self._not_held("enter")
         return self
 
-    def _check_held(self, verb: str) -> None:
-        # Outside any task it is let pass: a generator that is closed by force releases too.
-        owner = self.owner
-        if owner is None or (owner.scheduler.current or owner) is not owner:
-            raise MisuseError(
-                f"cannot {verb} {self!r}, which this task does not hold: acquire it with "
-                "'with (yield from lock.acquire()): …'"
-            )
+    def _not_held(self, verb: str) -> MisuseError:
+        return MisuseError(
+            f"cannot {verb} {self!r}, which this task does not hold: acquire it with "
+            "'with (yield from lock.acquire()): …'"
+        )
 
     def _second_acquire(self) -> MisuseError:
         return MisuseError(
