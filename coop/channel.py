@@ -22,7 +22,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from coop.choice import LineAlternative
 from coop.outcomes import WOULDBLOCK, ClosedError, MisuseError, WouldBlock
-from coop.traps import Coop, ParkingLot, Spot, current_scheduler, operation, running
+from coop.traps import Coop, OwnedLot, Spot, current_scheduler, operation, running
 
 T = TypeVar("T")
 
@@ -90,8 +90,8 @@ class Channel(Generic[T]):
         self._append: Callable[[T], object]
         self._take: Callable[[], T]
         self._make_buffer()
-        self._senders = ParkingLot(self, "send to")
-        self._receivers = ParkingLot(self, "receive from")
+        self._senders = OwnedLot(self, "send to")
+        self._receivers = OwnedLot(self, "receive from")
 
     def _make_buffer(self) -> None:
         buffer: deque[T] = deque()
@@ -277,7 +277,7 @@ class Queue(Channel[T]):
         super().__init__(capacity, name=name)
         #: How many values have been reported done.
         self.done = 0
-        self._idle = ParkingLot(self, "the last task of")
+        self._idle = OwnedLot(self, "the last task of")
 
     @property
     def unfinished(self) -> int:

@@ -25,7 +25,7 @@ from coop.task import Task
 from coop.traps import (
     Coop,
     Operation,
-    ParkingLot,
+    OwnedLot,
     Spot,
     current_scheduler,
     current_task,
@@ -42,7 +42,7 @@ class Primitive:
     def __init__(self, verb: str, name: str | None) -> None:
         #: Shown in the repr, and so in every reason that speaks of this object.
         self.name = name
-        self._lot = ParkingLot(self, verb)
+        self._lot = OwnedLot(self, verb)
 
     @property
     def waiting(self) -> int:

@@ -20,6 +20,7 @@ import functools
 import math
 import threading
 import types
+import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Generator
 from itertools import islice
@@ -223,6 +224,25 @@ class ParkingLot:
         names = [repr(task.name) for task in tasks if task is not None]
         more = ", …" if len(self.spots) > _NAMES_SHOWN else ""
         return f", {len(self.spots)} wait: {', '.join(names)}{more}"
+
+
+class OwnedLot(ParkingLot):
+    """A lot that its owner holds, and that knows its owner weakly.
+
+    Otherwise each lock and each channel would be left to the cycle collector.
+    """
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: object, verb: str) -> None:
+        self._owner = weakref.ref(owner)
+        self.verb = verb
+        self.spots = OrderedDict()
+
+    @property
+    def owner(self) -> object:  # type: ignore[override]
+        """Whose line this is; whoever parks here keeps it alive."""
+        return self._owner()
 
 
 class _Running(threading.local):
