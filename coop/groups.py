@@ -114,8 +114,8 @@ class Group:
     def raise_errors(self, whose: str, *, unwrap: bool = False) -> None:
         """Raise what has gone wrong, as one ExceptionGroup, if anything has.
 
-        ``unwrap``, for a whole run: the body's error comes as it is when it is the only one, and
-        so does one that is to end the program, such as KeyboardInterrupt.
+        ``unwrap``, for a run and a race: the body's (or the winner's) error comes as it is when it
+        is the only one, and so does one that is to end the program, such as KeyboardInterrupt.
         """
         errors, own = self.errors, self.body_error
         # Let go of them: their tracebacks keep this group, which would keep them.
@@ -151,6 +151,7 @@ class Group:
         yield from self.wait_for_children()
         self.is_over = True
         self.holder = None
+        self._empty.owner = self.name  # or the two would be left to the cycle collector
         return value
 
     def wait_for_children(self) -> Coop[None]:
@@ -169,7 +170,11 @@ class Group:
 
 def as_generator(thing: Any) -> Any:
     """Return what ``yield from`` can run: a coroutine of ``async def`` is no iterator."""
-    return thing if hasattr(thing, "__next__") else _await(thing)
+    if hasattr(thing, "__next__"):
+        return thing
+    generator: Any = _await(thing)
+    generator.__qualname__ = getattr(thing, "__qualname__", "await")  # for the task's name
+    return generator
 
 
 @coroutine
@@ -186,12 +191,13 @@ def group(body: Callable[..., Coop[T]], *args: Any, on_error: ErrorHook | None =
     Errors: ExceptionGroup of the body's and the children's errors, the first of which cancelled
     the rest; with ``on_error(task, error)`` the children's go there and cancel nothing.
     """
-    return (yield from _hold(Group(on_error=on_error), body, *args))
+    members = Group(on_error=on_error)
+    return (yield from _hold(members, body(members, *args)))
 
 
-def _hold(members: Group, body: Callable[..., Coop[T]], *args: Any) -> Coop[T]:
-    value: Any = yield from members.run_body(as_generator(body(members, *args)))
-    members.raise_errors("group")
+def _hold(members: Group, body: Coop[T], *, unwrap: bool = False) -> Coop[T]:
+    value: Any = yield from members.run_body(as_generator(body))
+    members.raise_errors(members.name, unwrap=unwrap)
     if current_task().cancelling is not None:
         yield None  # raises: or an outer timeout would be hidden by a group that ended all the same
     return value  # type: ignore[no-any-return]
@@ -215,17 +221,21 @@ def gather(*generators: Coop[Any]) -> Coop[tuple[Any, ...]]:
 class _Race(Group):
     """A group that the first child to end has won."""
 
-    __slots__ = ("winner",)
+    __slots__ = ("is_decided", "value")
 
     def __init__(self) -> None:
         super().__init__(name="race")
-        self.winner: Task | None = None
+        self.is_decided = False
+        self.value: Any = None
 
     def task_ended(self, task: Task, was_joined: bool) -> None:
-        if self.winner is None and task.state is not TaskState.CANCELLED:
-            self.winner = task
+        if not self.is_decided and task.state is not TaskState.CANCELLED:
+            self.is_decided = True
+            self.body_error = task.exception  # raised as it is, if no loser fails as well
+            if self.body_error is None:
+                self.value = task.result
             self.cancel("another was first")
-            was_joined = True  # whoever called race hears of the error
+            was_joined = False  # whoever called race hears of the error in any case
         super().task_ended(task, was_joined)
 
 
@@ -246,13 +256,10 @@ def race(*generators: Coop[T]) -> Coop[T]:
         yield from members.wait_for_children()
 
     contest = _Race()
-    yield from _hold(contest, body)
-    if contest.winner is None:
+    yield from _hold(contest, body(contest), unwrap=True)
+    if not contest.is_decided:
         raise TaskCancelled("the race has no winner: everyone in it was cancelled")
-    try:
-        return contest.winner.result  # type: ignore[no-any-return]
-    finally:
-        del contest  # the error's traceback keeps this frame, and would keep the winner through it
+    return contest.value  # type: ignore[no-any-return]
 
 
 @operation

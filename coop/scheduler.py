@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
+from coop.deadlock import explain_deadlock
 from coop.outcomes import Cancelled, Deadlock, MisuseError
 from coop.readiness import BUDGET, Descriptors
 from coop.stopwatch import Clock
@@ -34,6 +35,8 @@ logger = logging.getLogger("coop")
 HEAP_SLACK: Final = 256
 #: So many Cancelled raised in one task without its leaving the scope deserve a warning.
 STUBBORN: Final = 100
+#: Seconds between two looks whether other threads, which could wake a task, are still alive.
+THREADS_PATIENCE: Final = 1.0
 
 
 class Scheduler:
@@ -63,7 +66,9 @@ class Scheduler:
         #: Counts turns and spawned tasks, for the curious.
         self.turns = 0
         self.spawned = 0
-        self._alarms: list[tuple[float, int, Task]] = []
+        # When, in which order they were set, and the number of the task; not the task itself,
+        # which an alarm of long ago would keep alive when it has ended.
+        self._alarms: list[tuple[float, int, int]] = []
         self._alarms_set = 0
         self._inbox: deque[Callable[[], object]] = deque()
 
@@ -167,9 +172,9 @@ class Scheduler:
         if isinstance(error, Cancelled) and task.cancel_requested:
             self._retire(task, "leave")
             return
-        if error.__traceback__ is not None:
-            # The first frame is the loop's: it tells nothing, and it would pin the loop.
-            error.__traceback__ = error.__traceback__.tb_next
+        # The first frames are the loop's: they tell nothing, and would pin the task.
+        while (trace := error.__traceback__) and trace.tb_frame.f_code.co_filename == __file__:
+            error.__traceback__ = trace.tb_next
         self._retire(task, "raise", error=error)
 
     def _retire(
@@ -192,9 +197,12 @@ class Scheduler:
             return
         task.alarm = when
         self._alarms_set += 1
-        heappush(self._alarms, (when, self._alarms_set, task))
+        heappush(self._alarms, (when, self._alarms_set, task.number))
         if len(self._alarms) > 2 * len(self.tasks) + HEAP_SLACK:
-            self._alarms = [entry for entry in self._alarms if entry[0] == entry[2].alarm]
+            alarm_of = {number: task.alarm for number, task in self.tasks.items()}
+            self._alarms[:] = [
+                alarm for alarm in self._alarms if alarm_of.get(alarm[2]) == alarm[0]
+            ]
             heapify(self._alarms)
 
     @property
@@ -205,8 +213,9 @@ class Scheduler:
     def _expire(self, now: float) -> None:
         alarms = self._alarms
         while alarms and alarms[0][0] <= now:
-            when, _, task = heappop(alarms)
-            if when != task.alarm:
+            when, _, number = heappop(alarms)
+            task = self.tasks.get(number)
+            if task is None or when != task.alarm:
                 continue
             task.alarm = FOREVER
             waiter = task.waiter
@@ -226,16 +235,10 @@ class Scheduler:
         if self._alarms:
             return max(0.0, self._alarms[0][0] - self.clock.now())
         if not any(task.waiter and task.waiter.external for task in self.tasks.values()):
-            self._report_deadlock()
+            if self.doorbell is None or not self.doorbell.may_be_rung():
+                raise Deadlock(explain_deadlock(self.tasks.values()))
+            return THREADS_PATIENCE  # and look again whether those threads are still there
         return None
-
-    def _report_deadlock(self) -> None:
-        reasons = "".join(
-            f"\n  {task.name}: waits for {task.waiter.reason()}"
-            for task in self.tasks.values()
-            if task.waiter is not None
-        )
-        raise Deadlock(f"no task can ever run again:{reasons}")
 
     # -- the door for others ------------------------------------------------------------------
 

@@ -28,7 +28,8 @@ class Scope:
 
     __slots__ = (
         "_deadline", "_outer_deadline", "_reckonings", "_seconds", "cancel_reason",
-        "cancel_requested", "caught", "has_expired", "is_convenient", "is_shielding", "outer", "task",
+        "cancel_requested", "caught", "has_expired", "is_convenient", "is_shielding", "outer",
+        "task",
     )  # fmt: skip
 
     def __init__(self, seconds: float | None = None) -> None:
@@ -50,12 +51,13 @@ class Scope:
         self.is_shielding = False
         #: Whether a soft cancel of the task cancels this scope.
         self.is_convenient = False
-        #: The next scope outward in the same task, and the task; None before it is entered.
+        #: The next scope outward in the same task, and the task, as long as we are inside.
         self.outer: Scope | None = None
         self.task: Task | None = None
-        #: What was in force at the entry: the task's deadline, and its count of reckonings.
+        #: What was in force at the entry: the task's deadline, and its count of reckonings, which
+        #: is negative as long as the scope has not been entered.
         self._outer_deadline = FOREVER
-        self._reckonings = 0
+        self._reckonings = -1
 
     # -- what users ask -----------------------------------------------------------------------
 
@@ -95,7 +97,7 @@ class Scope:
     # -- entering and leaving -----------------------------------------------------------------
 
     def __enter__(self) -> Any:
-        if self.task is not None:
+        if self._reckonings >= 0:
             raise MisuseError(f"{self!r} has been entered before: make a new one for each 'with'")
         self.task = task = current_task()
         self.outer = task.scope
@@ -125,6 +127,7 @@ class Scope:
                 "be held open across the yields of a generator used as an iterator"
             )
         task.scope = self.outer
+        self.task = self.outer = None
         if task.reckonings == self._reckonings:
             # No scope has changed since the entry, so neither has what was in force outside.
             task.deadline = self._outer_deadline
@@ -134,6 +137,7 @@ class Scope:
             task.deliveries = 0
             if isinstance(error, Cancelled):
                 self.caught = True
+                del task  # the traceback of what is raised keeps this frame
                 return self._swallow(error)
         return False
 

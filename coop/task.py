@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Generator
 from enum import Enum
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from coop.outcomes import Cancelled, MisuseError, TaskCancelled
@@ -68,7 +69,7 @@ class Task:
     """
 
     __slots__ = (
-        "__weakref__", "_end", "_error", "_joiners", "_name", "_value",
+        "__weakref__", "_end", "_error", "_joiners", "_name", "_traceback", "_value",
         "alarm", "cancel_reason", "cancel_requested", "cancelling", "deadline",
         "deliveries", "error", "generator", "number", "owner", "reckonings", "run",
         "scheduler", "scope", "send", "since", "soft_cancelled", "waiter",
@@ -119,6 +120,7 @@ class Task:
         self._end: TaskState | None = None
         self._value: Any = None
         self._error: BaseException | None = None
+        self._traceback: TracebackType | None = None
         self._joiners: ParkingLot | None = None
 
     # -- what users ask -----------------------------------------------------------------------
@@ -158,7 +160,11 @@ class Task:
         if self._end is TaskState.RETURNED:
             return self._value
         if self._error is not None:
-            raise self._error
+            try:
+                # The traceback as it was at the end: each raise would lengthen it.
+                raise self._error.with_traceback(self._traceback)
+            finally:
+                del self  # the traceback keeps this frame, and would keep the task through it
         if self._end is TaskState.CANCELLED:
             raise TaskCancelled(f"{self!r} has no result: it was cancelled{self._why()}")
         raise MisuseError(f"{self!r} has no result yet: 'yield from task.join()' waits for it")
@@ -179,10 +185,18 @@ class Task:
         if self._end is None:
             if current_task() is self:
                 raise MisuseError(f"{self!r} cannot join itself")
-            if self._joiners is None:
-                self._joiners = ParkingLot(self, "join")
-            yield from self._joiners.park()
-        return self.result
+            yield from self.joiners.park()
+        try:
+            return self.result
+        finally:
+            del self  # as in result
+
+    @property
+    def joiners(self) -> ParkingLot:
+        """The line of those who wait for the end."""
+        if self._joiners is None:
+            self._joiners = ParkingLot(self, "join")
+        return self._joiners
 
     def cancel(self, reason: object = None) -> None:
         """Ask the task to end: Cancelled is raised at its park, and at every later one.
@@ -252,7 +266,8 @@ class Task:
     def interrupt(self) -> None:
         """Have Cancelled raised where the task is parked or has passed."""
         assert self.cancelling is not None
-        self.error = Cancelled(self.cancelling.cancel_reason)
+        if self.error is None:  # or else it yielded badly, which is to be told first
+            self.error = Cancelled(self.cancelling.cancel_reason)
         self.deliveries += 1
         if self.waiter is not None:
             self.waiter.abort()
@@ -266,11 +281,13 @@ class Task:
         self._end = TASK_LIFE[TaskState.RUNNING][event]
         self._value = value
         self._error = error
+        self._traceback = None if error is None else error.__traceback__
         self.run = self.send = _ended
         self.scope = self.cancelling = None
         # No entry of the alarm heap is live any more.
         self.alarm = self.deadline = FOREVER
-        return self._joiners is not None and self._joiners.wake_all() > 0
+        joiners, self._joiners = self._joiners, None
+        return joiners is not None and joiners.wake_all() > 0
 
 
 def _ended(*_args: object) -> Any:
@@ -278,5 +295,8 @@ def _ended(*_args: object) -> Any:
 
 
 def _name_of(generator: object) -> str:
-    name = getattr(generator, "__qualname__", None) or type(generator).__name__
+    name = getattr(generator, "__qualname__", None)
+    if name is None:
+        code = getattr(generator, "gi_code", None)  # an operation's wrapper in debug mode has one
+        name = type(generator).__qualname__ if code is None else code.co_qualname
     return str(name).rpartition("<locals>.")[2]

@@ -58,6 +58,7 @@ def sleep_until(deadline: float) -> Coop[None]:
 def _sleep_until(deadline: float) -> Generator[Any, Any, None]:
     task = current_task()
     task.scheduler.arm(task, deadline)
+    del task  # the traceback of a Cancelled keeps this frame, and would keep the task through it
     yield Sleep(deadline)
 
 
