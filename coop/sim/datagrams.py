@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coop.base_socket import Buffer
 from coop.poller import ERROR, READ, WRITE
-from coop.sim.endpoints import BoundEndpoint, SockName, error, preview
+from coop.sim.bound import BoundEndpoint, SockName, error, preview
 from coop.sim.faults import DATAGRAM_DOUBLED, DATAGRAM_LATE, DATAGRAM_LOST, RECV_BLOCKED
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class DatagramEndpoint(BoundEndpoint):
         self._queued_bytes = 0
 
     def recvfrom(self, max_bytes: int) -> tuple[bytes, Any]:
+        """As recvfrom(2)."""
         self.world.calls += 1
         if self.error:
             raise error(self.take_error())
@@ -56,23 +57,28 @@ class DatagramEndpoint(BoundEndpoint):
         return data[:max_bytes], self._sockaddr(name)
 
     def recv(self, max_bytes: int, flags: int = 0) -> bytes:
+        """As recv(2)."""
         return self.recvfrom(max_bytes)[0]
 
     def sendto(self, data: Buffer, sockaddr: Any) -> int:
+        """As sendto(2)."""
         return self._send(data, self._name_of(sockaddr))
 
     def send(self, data: Buffer) -> int:
+        """As send(2), to the connected peer."""
         if self.remote is None:
             raise error(errno.EDESTADDRREQ)
         return self._send(data, self.remote)
 
     def connect(self, sockaddr: Any) -> None:
+        """As connect(2): nothing is sent."""
         self.world.calls += 1
         remote = self._name_of(sockaddr)
         self._bind_towards(remote)
         self.remote = remote
 
     def getpeername(self) -> Any:
+        """As getpeername(2)."""
         if self.remote is None:
             raise error(errno.ENOTCONN)
         return self._sockaddr(self.remote)
@@ -82,9 +88,11 @@ class DatagramEndpoint(BoundEndpoint):
         return code
 
     def shutdown(self, how: int) -> None:
+        """As shutdown(2), which has nothing to end here."""
         raise error(errno.ENOTCONN)
 
     def close(self) -> None:
+        """As close(2)."""
         if not self.is_closed:
             self.world.calls += 1
             self._note("close", "")

@@ -2,7 +2,7 @@
 
 What lives here: Endpoint, with the methods of ``socket.socket`` that coop's raw sockets call, and
 what Linux does in each of them.  What it must not know: tasks, streams, who waits.
-Stands on: faults, links, address.
+Stands on: bound, handshake, faults, links.
 
 The conformance suite holds every answer here against a real socket over loopback: values, errno,
 the bits of poll(2), SO_ERROR, and what can still be read after an end or a reset.
@@ -11,28 +11,24 @@ the bits of poll(2), SO_ERROR, and what can still be read after an end or a rese
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections import deque
 from collections.abc import Sequence
-from enum import Enum
-from socket import AF_INET, AF_INET6, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_STREAM, SOL_SOCKET
+from socket import SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_STREAM, SOL_SOCKET
 from typing import TYPE_CHECKING, Any, Final
 
 from coop.base_socket import Buffer
 from coop.poller import ERROR, HANGUP, READ, WRITE
+from coop.sim import handshake
+from coop.sim.bound import BoundEndpoint, SockName, State, error, preview, show
 from coop.sim.faults import (
     ACCEPT_ABORTED,
     ACCEPT_EXHAUSTED,
-    CONNECT_HANGS,
     PARTIAL_SEND,
     RECV_BLOCKED,
-    REFUSED,
     RESET,
     SEND_BLOCKED,
     SHORT_READ,
-    SMALL_BUFFERS,
-    UNREACHABLE,
 )
 from coop.sim.links import Pipe
 
@@ -41,126 +37,30 @@ if TYPE_CHECKING:
 
 #: The default size of either buffer of a connection: small, so that backpressure is met early.
 BUFFER_BYTES: Final = 65536
-#: When a connect whose packet was not answered asks again, and when it gives up: tcp(7).
-CONNECT_RETRIES: Final = (1.0, 3.0, 7.0, 15.0, 31.0, 63.0)
-CONNECT_GIVES_UP: Final = 127.0
-UNREACHABLE_SECONDS: Final = 3.0
-#: Buffers when struck; the last is the least that Linux gives (socket(7)).
-SMALL_BYTES: Final = (32768, 16384, 8192, 4096, 2304)
 
-WILDCARDS: Final = ("0.0.0.0", "::")
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_UNREACHABLE: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH)
-_SO_PEERCRED: Final = getattr(socket, "SO_PEERCRED", -1)
-
-SockName = tuple[str, int]
-
-
-class State(Enum):
-    """Where a TCP socket is in its life, as far as its calls can tell."""
-
-    CLOSED = "closed"
-    LISTENING = "listening"
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-
-
-class BoundEndpoint:
-    """What stream and datagram endpoints have in common: a descriptor, a name, options."""
-
-    __slots__ = (
-        "family", "fd", "host", "interest", "is_closed", "is_forgotten", "local", "options",
-        "world",
-    )  # fmt: skip
-
-    kind = "tcp"
-
-    def __init__(self, host: Host, family: int, fd: int) -> None:
-        self.host = host
-        self.world = host.world
-        self.family = family
-        #: The descriptor; -1 without one: closed, or not accepted yet.
-        self.fd = fd
-        #: What the poller watches.
-        self.interest = 0
-        #: Whether the program has closed it; what was sent may still be on its way.
-        self.is_closed = False
-        #: Whether its host lost power: it answers nothing, and later with a reset.
-        self.is_forgotten = False
-        self.local: SockName = ("", 0)
-        self.options: dict[tuple[int, int], int | bytes] = {}
-
-    def fileno(self) -> int:
-        return self.fd
-
-    def setblocking(self, flag: bool) -> None:
-        if flag:
-            raise ValueError("a simulated socket cannot block: there is nobody else to move time")
-
-    def setsockopt(self, level: int, name: int, value: int | bytes) -> None:
-        self.options[level, name] = value
-
-    def getsockopt(self, level: int, name: int, size: int = 0) -> int | bytes:
-        if (level, name) == (SOL_SOCKET, socket.SO_ERROR):
-            return self.take_error()
-        if (level, name) == (SOL_SOCKET, _SO_PEERCRED):
-            return bytes(size)
-        return self.options.get((level, name), bytes(size) if size else 0)
-
-    def take_error(self) -> int:
-        """Return SO_ERROR and clear it."""
-        return 0
-
-    def bind(self, sockaddr: Any) -> None:
-        if self.local[1]:
-            raise error(errno.EINVAL)
-        self.host.ports.bind(self, self._name_of(sockaddr))
-
-    def getsockname(self) -> Any:
-        return self._sockaddr(self.local) if self.local[0] else self._sockaddr((self._any(), 0))
-
-    def touch(self) -> None:
-        """Have the poller look at it, for it may have become ready."""
-        if self.interest:
-            self.host.poller.touched[self.fd] = None
-
-    def bits(self) -> int:
-        """Return what poll(2) would report."""
-        raise NotImplementedError
-
-    @property
-    def label(self) -> str:
-        """What the trace calls it."""
-        return f"{self.kind} {_show(self.local)}"
-
-    def _any(self) -> str:
-        return "::" if self.family == AF_INET6 else "0.0.0.0" if self.family == AF_INET else ""
-
-    def _name_of(self, sockaddr: Any) -> SockName:
-        if isinstance(sockaddr, str):
-            return sockaddr, -1
-        return sockaddr[0], sockaddr[1]
-
-    def _sockaddr(self, name: SockName) -> Any:
-        if self.family == AF_INET6:
-            return name[0], name[1], 0, 0
-        return name if self.family == AF_INET else name[0]
-
-    def _release(self) -> None:
-        """Give descriptor and port back."""
-        self.is_closed = True
-        self.host.ports.release(self)
-        self.host.close_descriptor(self.fd)
-        self.fd = -1
 
 
 class Endpoint(BoundEndpoint):
     """One end of a stream, or a listener."""
 
     __slots__ = (
-        "_backlog", "_is_reported", "error", "is_fin_acked", "is_fin_received", "is_receive_shut",
-        "is_send_shut", "label_cache", "out", "queue", "receive_buffer", "received", "remote",
-        "send_buffer", "source", "state",
+        "backlog",
+        "error",
+        "is_fin_acked",
+        "is_fin_received",
+        "is_receive_shut",
+        "is_reported",
+        "is_send_shut",
+        "label_cache",
+        "out",
+        "queue",
+        "receive_buffer",
+        "received",
+        "remote",
+        "send_buffer",
+        "source",
+        "state",
     )  # fmt: skip
 
     type = SOCK_STREAM
@@ -182,13 +82,14 @@ class Endpoint(BoundEndpoint):
         self.source: Pipe | None = None
         #: For a listener: who has connected and was not accepted yet.
         self.queue: deque[Endpoint] = deque()
-        self._backlog = 0
-        self._is_reported = False
+        self.backlog = 0
+        self.is_reported = False
         self.label_cache = ""
 
     # -- receiving ----------------------------------------------------------------------------
 
     def recv(self, max_bytes: int, flags: int = 0) -> bytes:
+        """As recv(2); and here a reader is struck."""
         world = self.world
         world.calls += 1
         received = self.received
@@ -216,6 +117,7 @@ class Endpoint(BoundEndpoint):
         return data
 
     def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """As recv(2), into a buffer."""
         view = memoryview(buffer).cast("B")
         data = self.recv(len(view))
         view[: len(data)] = data
@@ -242,6 +144,7 @@ class Endpoint(BoundEndpoint):
     # -- sending ------------------------------------------------------------------------------
 
     def send(self, data: Buffer) -> int:
+        """As send(2); and here a sender is struck."""
         world = self.world
         world.calls += 1
         faults = world.faults
@@ -267,6 +170,7 @@ class Endpoint(BoundEndpoint):
         return size
 
     def sendmsg(self, parts: Sequence[Buffer]) -> int:
+        """As sendmsg(2)."""
         return self.send(b"".join(parts))
 
     def _send_failure(self) -> OSError:
@@ -284,114 +188,25 @@ class Endpoint(BoundEndpoint):
     # -- connecting ---------------------------------------------------------------------------
 
     def connect(self, sockaddr: Any) -> None:
+        """As connect(2)."""
         code = self.connect_ex(sockaddr)
         if code:
             raise error(code)
 
     def connect_ex(self, sockaddr: Any) -> int:
+        """As connect(2), but return the errno."""
         self.world.calls += 1
         if self.state is State.CONNECTED:
-            code = errno.EISCONN if self._is_reported else 0
-            self._is_reported = True
+            code = errno.EISCONN if self.is_reported else 0
+            self.is_reported = True
             return code
         if self.state is State.CONNECTING:
             return errno.EALREADY
         if self.state is State.LISTENING:
             return errno.EISCONN
-        return self._start_connecting(self._name_of(sockaddr))
+        return handshake.start(self, self._name_of(sockaddr))
 
-    def _start_connecting(self, remote: SockName) -> int:
-        world, host = self.world, self.host
-        peer_host = world.host_at(host, remote)
-        if world.trace is not None:
-            world.note(host.name, "connect", f"{self.kind} to {_show(remote)}")
-        if remote[1] == -1:
-            return self._connect_unix(host.ports.listener(remote))
-        source = "127.0.0.1" if self.family == AF_INET else "::1"
-        if peer_host is not host:
-            source = host.address
-        if not self.local[1]:
-            host.ports.bind(self, (source, 0))
-        if self.local[0] in WILDCARDS:
-            self.local = source, self.local[1]
-        self.remote = (source, remote[1]) if remote[0] in WILDCARDS else remote
-        self.label_cache = ""
-        self.state = State.CONNECTING
-        if which := world.faults.strike(UNREACHABLE, 2):
-            world.after(world.link(host, peer_host).latency, self._fail, _UNREACHABLE[which - 1])
-        elif world.faults.strike(REFUSED, 1):
-            world.after(2 * world.link(host, peer_host).latency, self._fail, errno.ECONNREFUSED)
-        elif peer_host is None:
-            world.after(UNREACHABLE_SECONDS, self._fail, errno.EHOSTUNREACH)
-        else:
-            lost = world.faults.strike(CONNECT_HANGS, len(CONNECT_RETRIES) + 1)
-            self._ask(peer_host, 0, lost)
-        return errno.EINPROGRESS
-
-    def _connect_unix(self, listener: Endpoint | None) -> int:
-        if listener is None:
-            return errno.ECONNREFUSED
-        if len(listener.queue) > listener._backlog:
-            return errno.EAGAIN
-        self._meet(listener)
-        self._is_reported = True
-        return 0
-
-    def _ask(self, peer_host: Host, attempt: int, lost: int) -> None:
-        """Send the first packet of a connect, or send it again."""
-        if self.state is not State.CONNECTING or self.is_closed:
-            return
-        waits = (0.0, *CONNECT_RETRIES, CONNECT_GIVES_UP)
-        if attempt > len(CONNECT_RETRIES):
-            self._fail(errno.ETIMEDOUT)
-            return
-        if attempt >= lost:
-            delay = self.world.link(self.host, peer_host).latency
-            self.world.after(delay, self._be_asked, peer_host)
-        self.world.after(
-            waits[attempt + 1] - waits[attempt], self._ask, peer_host, attempt + 1, lost
-        )
-
-    def _be_asked(self, peer_host: Host) -> None:
-        """Arrive at the other host: its system answers, whoever runs there."""
-        world, now = self.world, self.world.clock.time
-        there, back = world.link(self.host, peer_host), world.link(peer_host, self.host)
-        cut = there.is_cut(now) or back.is_cut(now) or not peer_host.is_up
-        if self.state is not State.CONNECTING or self.is_closed or self.out is not None or cut:
-            return
-        listener = peer_host.ports.listener(self.remote)
-        if listener is None:
-            world.after(back.latency, self._fail, errno.ECONNREFUSED)
-        elif len(listener.queue) <= listener._backlog:
-            self._meet(listener)
-
-    def _meet(self, listener: Endpoint) -> None:
-        """Become one end of a connection whose other end stands in the listener's queue."""
-        other = Endpoint(listener.host, self.family, -1)
-        other.local, other.remote = self.remote, self.local
-        if self.remote[1] == -1 or not self.remote[1]:
-            other.local, other.remote = listener.local, ("", 0)
-        if which := self.world.faults.strike(SMALL_BUFFERS, len(SMALL_BYTES)):
-            for end in (self, other):
-                end.receive_buffer = end.send_buffer = SMALL_BYTES[which - 1]
-        world = self.world
-        self.out = other.source = Pipe(self, other, world.link(self.host, other.host))
-        other.out = self.source = Pipe(other, self, world.link(other.host, self.host))
-        other.state = State.CONNECTED
-        other._is_reported = True
-        listener.queue.append(other)
-        listener.touch()
-        world.after(other.out.link.latency, self._be_answered)
-
-    def _be_answered(self) -> None:
-        if self.is_closed or self.is_forgotten:
-            if self.out is not None:
-                self.out.put_reset()
-        elif self.state in (State.CONNECTING, State.CLOSED) and not self.is_receive_shut:
-            self.state = State.CONNECTED
-            self.touch()
-
-    def _fail(self, code: int) -> None:
+    def fail_connecting(self, code: int) -> None:
         """Let a connect fail."""
         if self.state is State.CONNECTING and not self.is_closed:
             self.state = State.CLOSED
@@ -403,16 +218,18 @@ class Endpoint(BoundEndpoint):
     # -- listening ----------------------------------------------------------------------------
 
     def listen(self, backlog: int) -> None:
+        """As listen(2)."""
         if self.state not in (State.CLOSED, State.LISTENING):
             raise error(errno.EINVAL)
         if not self.local[1]:
             self.host.ports.bind(self, (self._any(), 0))
         self.host.ports.listen(self)
         self.state = State.LISTENING
-        self._backlog = backlog
+        self.backlog = backlog
         self.label_cache = ""
 
     def accept(self) -> tuple[Endpoint, Any]:
+        """As accept(2); and here a listener is struck."""
         world = self.world
         world.calls += 1
         if self.state is not State.LISTENING:
@@ -435,6 +252,7 @@ class Endpoint(BoundEndpoint):
     # -- ending -------------------------------------------------------------------------------
 
     def shutdown(self, how: int) -> None:
+        """As shutdown(2)."""
         self.world.calls += 1
         if self.state is State.CLOSED:
             raise self._failure("shutdown", errno.ENOTCONN)
@@ -453,6 +271,7 @@ class Endpoint(BoundEndpoint):
         self.touch()
 
     def close(self) -> None:
+        """As close(2): with unread data it is a reset."""
         if self.is_closed:
             return
         self.world.calls += 1
@@ -601,6 +420,7 @@ class Endpoint(BoundEndpoint):
         return super().getsockopt(level, name, size)
 
     def getpeername(self) -> Any:
+        """As getpeername(2)."""
         if self.state is not State.CONNECTED:
             raise error(errno.ENOTCONN)
         return self._sockaddr(self.remote)
@@ -608,20 +428,6 @@ class Endpoint(BoundEndpoint):
     @property
     def label(self) -> str:
         if not self.label_cache:
-            peer = f">{_show(self.remote)}" if self.remote[1] else ""
-            self.label_cache = _show(self.local) + peer
+            peer = f">{show(self.remote)}" if self.remote[1] else ""
+            self.label_cache = show(self.local) + peer
         return self.label_cache
-
-
-def error(code: int) -> OSError:
-    """Make the OSError of a code, of the class that Python gives it."""
-    return OSError(code, os.strerror(code))
-
-
-def preview(data: bytes, most: int = 24) -> str:
-    """Show the start of some bytes."""
-    return repr(data[:most])[1:] + ("…" if len(data) > most else "")
-
-
-def _show(name: SockName) -> str:
-    return name[0] if name[1] == -1 else f"{name[0]}:{name[1]}"

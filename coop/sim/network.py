@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from coop.address import Address, wildcard
 from coop.network import literal
 from coop.outcomes import ResolveError
+from coop.sim.bound import error
 from coop.sim.datagrams import DatagramEndpoint
-from coop.sim.endpoints import EXHAUSTED, Endpoint, error
+from coop.sim.endpoints import EXHAUSTED, Endpoint
 from coop.sim.faults import NAME_SLOW, NAME_UNKNOWN, SOCKET_EXHAUSTED
 from coop.sim.sockets import SimulatedTcpSocket, SimulatedUdpSocket, SimulatedUnixSocket
 from coop.sockets import StreamSocket, UdpSocket

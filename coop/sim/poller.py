@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from coop.poller import ERROR, HANGUP, READ, Events
+from coop.poller import ERROR, HANGUP, READ, Events, Poller
 from coop.sim.faults import EVENT_ORDER, SPURIOUS, Faults
 
 
@@ -27,7 +27,7 @@ class HasBits(Protocol):
         raise NotImplementedError
 
 
-class SimulatedPoller:
+class SimulatedPoller(Poller):
     """Reports which simulated descriptors are ready."""
 
     __slots__ = ("_faults", "endpoints", "touched", "watched")

@@ -11,8 +11,9 @@ import socket
 from socket import SOL_SOCKET
 from typing import TYPE_CHECKING, Final
 
+from coop.sim.bound import WILDCARDS, BoundEndpoint, SockName, State, error
 from coop.sim.datagrams import DatagramEndpoint
-from coop.sim.endpoints import WILDCARDS, BoundEndpoint, Endpoint, SockName, State, error
+from coop.sim.endpoints import Endpoint
 
 if TYPE_CHECKING:
     from coop.sim.host import Host

@@ -14,8 +14,8 @@ from heapq import heappush
 from typing import Any, Final, NamedTuple
 
 from coop.outcomes import Cancelled
+from coop.sim.bound import SockName
 from coop.sim.clock import VirtualClock
-from coop.sim.endpoints import SockName
 from coop.sim.faults import Faults
 from coop.sim.host import Host
 from coop.sim.links import Link
