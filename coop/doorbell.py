@@ -8,6 +8,7 @@ Stands on: outcomes.  A pair of sockets, not a pipe: ``signal.set_wakeup_fd`` an
 from __future__ import annotations
 
 import socket
+import threading
 
 from coop.outcomes import ClosedError
 
@@ -42,6 +43,10 @@ class Doorbell:
             pass  # full of rings already
         except OSError as error:
             raise ClosedError("nobody answers this door: the run is over") from error
+
+    def may_be_rung(self) -> bool:
+        """Whether another thread is alive, which could ring."""
+        return threading.active_count() > 1
 
     def silence(self) -> None:
         """Take in every ring so far."""

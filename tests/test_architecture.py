@@ -25,10 +25,10 @@ FLOORS = {
     "ground": "outcomes stopwatch address guard",
     "raw": "remedies base_socket stream_socket udp_socket sockets poller blocking",
     "staircase": "traps",
-    "machine room": "task scheduler readiness doorbell",
+    "machine room": "task deadlock scheduler readiness doorbell",
     "living rooms": (
-        "scopes groups choice sync channel waits executors stream datagram listener dial server signals "
-        "network"
+        "scopes groups choice sync channel waits executors stream datagram listener dial server "
+        "signals network"
     ),
     "upper rooms": "http sim observe",
     "roof": "runtime",
@@ -43,7 +43,8 @@ KEEPERS = {
     "selectors": "",
     "asyncio": "",
     "_thread": "",
-    "threading": "traps runtime signals",  # its locks and identities; nobody starts a thread
+    # Its locks and identities; nobody starts a thread.
+    "threading": "traps doorbell runtime signals",
 }
 # Third-party packages, and the parts of the house that may know them.
 GUESTS = {"httptools": "http", "websockets": "ws", "hypothesis": "sim"}

@@ -1,0 +1,58 @@
+"""Deadlock: why no task can ever run again.
+
+What lives here: the text of the report, with each task's reason and the circle of waits, if there
+is one.  What it must not know: locks, channels; a waiter names its blockers.  Stands on: traps,
+task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from coop.task import Task
+from coop.traps import Waiter
+
+#: How many tasks the report names.
+_SHOWN = 20
+
+
+def explain_deadlock(tasks: Iterable[Task]) -> str:
+    """Say of each parked task what it waits for, and who waits for whom in a circle."""
+    parked = {task: task.waiter for task in tasks if task.waiter is not None}
+    lines = ["no task can ever run again:"]
+    lines += [f"  {task.name}: waits for {parked[task].reason()}" for task in list(parked)[:_SHOWN]]
+    if len(parked) > _SHOWN:
+        lines.append(f"  … and {len(parked) - _SHOWN} more")
+    circle = find_circle(parked)
+    if circle:
+        lines.append("a circle of waits:")
+        lines += [
+            f"  {task.name} waits for {after.name}: {parked[task].reason()}"
+            for task, after in zip(circle, circle[1:] + circle[:1], strict=True)
+        ]
+    return "\n".join(lines)
+
+
+def find_circle(parked: dict[Task, Waiter]) -> list[Task]:
+    """Return tasks of which each waits for the next, and the last for the first; none: empty.
+
+    A depth-first search by hand, as chains of waits may be deeper than Python's stack.
+    """
+    seen: set[Task] = set()
+    for start in parked:
+        path: dict[Task, None] = {}
+        branches = [iter([start])]
+        while branches:
+            task = next(branches[-1], None)
+            if task is None:
+                branches.pop()
+                if path:
+                    path.popitem()
+            elif task in path:
+                chain = list(path)
+                return chain[chain.index(task) :]
+            elif task in parked and task not in seen:
+                seen.add(task)
+                path[task] = None
+                branches.append(iter(parked[task].blockers()))
+    return []
