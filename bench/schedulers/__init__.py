@@ -1,0 +1,1 @@
+"""The scheduler work's programs: the same small tasks under each scheduler, one file for each."""
