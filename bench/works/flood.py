@@ -1,0 +1,89 @@
+"""Flood: how long polite connections wait while another one sends without end.
+
+A thousand connections send at a calm pace; once alone, and once beside a connection that sends as
+fast as the server reads. Latency counts from when a message was due, so a server that stalls cannot
+hide it.
+"""
+
+from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from bench.loads import EchoLoad
+from bench.peers import choose
+from bench.processes import Server, start_all
+from bench.results import Case, rounded
+from bench.rounds import Failed, alternate
+from bench.works import echo
+
+TITLE = "A flood among polite connections: their latency"
+PEERS = echo.PEERS
+MESSAGE_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Nanoseconds that polite messages took in two slices, one without and one with the flood."""
+
+    calm: dict[str, int]
+    flooded: dict[str, int]
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add what can be chosen for the flood."""
+    parser.add_argument("--connections", type=int, default=1_000, help="polite ones")
+    parser.add_argument("--rate", type=int, default=5_000, help="polite messages a second in all")
+
+
+def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
+    """Measure both slices of each server, all servers up."""
+    servers, skipped = start_all(choose(PEERS, options.peers))
+    try:
+        with ExitStack() as stack:
+            pairs = {}
+            for server in servers:
+                try:
+                    pairs[server.name] = open_pair(server, options.connections, stack)
+                except Failed as err:
+                    skipped[server.name] = str(err)
+            taken, failures = alternate(
+                list(pairs), lambda peer: measure_pair(*pairs[peer], options), options.rounds
+            )
+    finally:
+        for server in servers:
+            server.stop()
+    return cases_of(taken), skipped | failures
+
+
+def open_pair(server: Server, connections: int, stack: ExitStack) -> tuple[EchoLoad, EchoLoad]:
+    """Connect a load without and one with a flooder."""
+    loads = []
+    for flooders in (0, 1):
+        load = EchoLoad(server, connections, MESSAGE_BYTES, flooders)
+        stack.callback(load.stop)
+        loads.append(load)
+    return loads[0], loads[1]
+
+
+def measure_pair(calm: EchoLoad, flooded: EchoLoad, options: Namespace) -> Latencies:
+    """Measure a slice of each, one after the other."""
+    first = calm.run(options.seconds, options.rate)
+    second = flooded.run(options.seconds, options.rate)
+    return Latencies(first.latency, second.latency)
+
+
+def cases_of(taken: dict[str, list[Latencies]]) -> list[Case]:
+    """Return the growth of p99, and the three percentiles with and without the flood."""
+    growth = {
+        peer: [rounded(pair.flooded["p99"] / pair.calm["p99"]) for pair in pairs]
+        for peer, pairs in taken.items()
+    }
+    cases = [Case("polite p99 with the flood, as a multiple of without", "×", growth)]
+    for percentile in ("p50", "p99", "p999"):
+        for state in ("calm", "flooded"):
+            figures = {
+                peer: [rounded(getattr(pair, state)[percentile] / 1e6) for pair in pairs]
+                for peer, pairs in taken.items()
+            }
+            cases.append(Case(f"{percentile}, {state}", "ms", figures))
+    return cases
