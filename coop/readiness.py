@@ -256,6 +256,25 @@ def retry(way: Readiness, attempt: Callable[..., T | WouldBlock], *args: Any) ->
         way.is_busy = False
 
 
+def take_turn(way: Readiness) -> Coop[None]:
+    """Count an operation that needs no attempt, because a buffer has what it asks for.
+
+    Waits: passes when the step's budget is spent.  Errors: BusyError as ``retry``; ClosedError
+    when the descriptor was closed during the pass.
+    """
+    if way.is_busy:
+        raise _second_waiter(way)
+    scheduler = way.scheduler
+    if scheduler.budget <= 0:
+        way.is_busy = True
+        try:
+            yield None
+        finally:
+            way.is_busy = False
+        way.descriptor.check()
+    scheduler.budget -= 1
+
+
 @operation
 def wait_ready(way: Readiness) -> Coop[None]:
     """Wait until this direction is ready, by the poller's word."""

@@ -19,7 +19,7 @@ from coop.outcomes import (
     LimitError,
     WouldBlock,
 )
-from coop.readiness import Descriptor, retry
+from coop.readiness import Descriptor, retry, take_turn
 from coop.scopes import move_on_after
 from coop.sockets import StreamSocket
 from coop.traps import Coop, Operation, current_scheduler, operation
@@ -28,7 +28,7 @@ from coop.traps import Coop, Operation, current_scheduler, operation
 RECV_BYTES: Final = 65536
 #: How much ``recv_until`` collects before it gives up unless told otherwise, in bytes.
 LIMIT_BYTES: Final = 65536
-#: How much of a file is handed to the system at once, in bytes.
+#: How much of a file, or of memory to fill, is handed to the system at once, in bytes.
 PIECE_BYTES: Final = 1 << 20
 _NO_END: Final = 1 << 62
 #: How long and how much ``aclose`` reads on for the peer's end: seconds, bytes.
@@ -121,6 +121,8 @@ class Connection:
         """
         if count < 0:
             raise ValueError(f"count must be 0 or more, not {count!r}")
+        if self._buffer:
+            yield from take_turn(self._reader)
         buffer = self._open_buffer()
         while len(buffer) < count:
             if not (yield from self._fill(count - len(buffer))):
@@ -138,6 +140,8 @@ class Connection:
         """
         if not separator:
             raise ValueError("recv_until needs a separator of at least one byte")
+        if self._buffer:
+            yield from take_turn(self._reader)
         buffer = self._open_buffer()
         searched = 0
         while True:
@@ -180,16 +184,20 @@ class Connection:
 
     @operation
     def _recv_buffered(self, max_bytes: int) -> Coop[bytes]:
+        yield from take_turn(self._reader)
+        if not self._buffer:  # another task took it between the call and now
+            return (yield from retry(self._reader, self._try_recv, max_bytes))
         return self._take(max_bytes)
-        yield  # an operation is a generator, also one that never waits
 
     @operation
     def _recv_buffered_into(self, buffer: bytearray | memoryview) -> Coop[int]:
+        yield from take_turn(self._reader)
+        if not self._buffer:
+            return (yield from retry(self._reader, self._socket.recv_into, buffer))
         view = memoryview(buffer).cast("B")
         data = self._take(len(view))
         view[: len(data)] = data
         return len(data)
-        yield  # an operation is a generator, also one that never waits
 
     def _try_recv(self, max_bytes: int) -> bytes | WouldBlock:
         data = self._socket.recv(max_bytes)
@@ -200,7 +208,9 @@ class Connection:
 
     def _fill(self, wanted: int) -> Operation[int]:
         """Receive something into the buffer; return how many bytes, 0 at the end."""
-        return retry(self._reader, self._try_fill, max(wanted, RECV_BYTES))
+        # Not all that is wanted at once: Python sets memory aside for as much as it asks for.
+        size = min(max(wanted, RECV_BYTES), PIECE_BYTES)
+        return retry(self._reader, self._try_fill, size)
 
     def _try_fill(self, max_bytes: int) -> int | WouldBlock:
         """Receive into the buffer; 0 at the end."""

@@ -48,6 +48,8 @@ class LeapingPoller:
         #: The timeouts that the scheduler asked for, in order.
         self.timeouts: list[float | None] = []
         self.watched: dict[int, int] = {}
+        #: What the outside world does while the scheduler blocks; called once.
+        self.before_poll: Callable[[], object] | None = None
 
     def watch(self, fd: int, interest: int) -> None:
         self.inner.watch(fd, interest)
@@ -59,6 +61,9 @@ class LeapingPoller:
 
     def poll(self, timeout: float | None) -> Events:
         self.timeouts.append(timeout)
+        if timeout != 0 and self.before_poll is not None:
+            act, self.before_poll = self.before_poll, None
+            act()
         if timeout is None:
             events = self.inner.poll(PATIENCE)
             assert events, "the program waits for ever"
