@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from coop.outcomes import Cancelled, MisuseError, TaskCancelled
 from coop.scopes import Scope, shield
 from coop.task import Task, TaskState
-from coop.traps import Coop, ParkingLot, current_scheduler, current_task, operation
+from coop.traps import Coop, ParkingLot, current_scheduler, current_task, operation, running
 
 T = TypeVar("T")
 
@@ -58,7 +58,8 @@ class Group:
         """
         if self.is_over:
             raise MisuseError(f"{self!r} is over: spawn into it while its body or a child runs")
-        task = current_scheduler().spawn(generator, owner=self, name=name)
+        scheduler = running.scheduler or current_scheduler()
+        task = scheduler.spawn(generator, self, name)
         self.children[task.number] = task
         if self._scope.cancel_requested:
             task.cancel(self._scope.cancel_reason)
@@ -96,7 +97,7 @@ class Group:
                 self.fail(error)
             else:
                 self._report(task, error, self._on_error)
-        if not self.children:
+        if not self.children and self._empty.spots:
             self._empty.wake_all()
 
     def _report(self, task: Task, error: Exception, hook: ErrorHook) -> None:

@@ -75,15 +75,16 @@ class Scheduler:
     # -- tasks --------------------------------------------------------------------------------
 
     def spawn(
-        self, generator: Generator[Any, Any, Any], *, owner: Owner, name: str | None = None
+        self, generator: Generator[Any, Any, Any], owner: Owner, name: str | None = None
     ) -> Task:
         """Make a task of a generator, to run from the next turn on.
 
         Anything with ``send`` and ``throw`` will do, so ``async def`` and Cython's generators too.
         """
-        check_generator(generator, "spawn")
+        if not hasattr(generator, "send") or not hasattr(generator, "throw"):
+            check_generator(generator, "spawn")
         self.spawned += 1
-        task = Task(generator, self, self.spawned, owner=owner, name=name)
+        task = Task(generator, self, owner, name)
         self.tasks[task.number] = task
         self.ready.append(task)
         return task
@@ -97,8 +98,9 @@ class Scheduler:
             )
         running.scheduler = self
         try:
+            turn = self.turn
             while not task.is_done:
-                self.turn()
+                turn()
         finally:
             running.scheduler = None
 

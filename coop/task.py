@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from coop.outcomes import Cancelled, MisuseError, TaskCancelled
-from coop.traps import FOREVER, Coop, ParkingLot, Waiter, current_task, operation
+from coop.traps import FOREVER, Coop, ParkingLot, Spot, Waiter, current_task, operation
 
 if TYPE_CHECKING:
     from coop.scheduler import Scheduler
@@ -55,6 +55,9 @@ TASK_LIFE: Final[dict[TaskState, dict[str, TaskState]]] = {
 }
 
 
+_ENDS: Final = TASK_LIFE[TaskState.RUNNING]
+
+
 class Owner(Protocol):
     """Whoever answers for a task: a group."""
 
@@ -79,14 +82,12 @@ class Task:
         self,
         generator: Generator[Any, Any, Any],
         scheduler: Scheduler,
-        number: int,
-        *,
         owner: Owner,
         name: str | None = None,
     ) -> None:
         self.scheduler = scheduler
         #: Counts the scheduler's tasks from 1: the order of spawning, and the task's identity.
-        self.number = number
+        self.number = scheduler.spawned
         self.owner = owner
         self.generator = generator
         # Bound once, for the loop's ``run(send, None)``: a step in a context of the task's own.
@@ -185,7 +186,7 @@ class Task:
         if self._end is None:
             if current_task() is self:
                 raise MisuseError(f"{self!r} cannot join itself")
-            yield from self.joiners.park()
+            yield Spot(self.joiners)
         try:
             return self.result
         finally:
@@ -278,7 +279,7 @@ class Task:
 
         Return whether a joiner was waiting, who now has the result or the error.
         """
-        self._end = TASK_LIFE[TaskState.RUNNING][event]
+        self._end = _ENDS[event]
         self._value = value
         self._error = error
         self._traceback = None if error is None else error.__traceback__
@@ -286,8 +287,11 @@ class Task:
         self.scope = self.cancelling = None
         # No entry of the alarm heap is live any more.
         self.alarm = self.deadline = FOREVER
-        joiners, self._joiners = self._joiners, None
-        return joiners is not None and joiners.wake_all() > 0
+        joiners = self._joiners
+        if joiners is None:
+            return False
+        self._joiners = None
+        return joiners.wake_all() > 0
 
 
 def _ended(*_args: object) -> Any:

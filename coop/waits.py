@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from coop.readiness import wait_ready
 from coop.task import Task
-from coop.traps import Coop, Sleep, current_scheduler, current_task, operation
+from coop.traps import Coop, Sleep, current_scheduler, current_task, operation, running
 
 
 class HasFileno(Protocol):
@@ -30,7 +30,9 @@ def spawn(generator: Generator[Any, Any, Any], *, name: str | None = None) -> Ta
     When it fails and nobody is joining it, the run fails: a crash is never silent.
     Errors: MisuseError outside a run; TypeError for what is no generator.
     """
-    return current_scheduler().root.spawn(generator, name=name)  # type: ignore[no-any-return]
+    return (running.scheduler or current_scheduler()).root.spawn(  # type: ignore[no-any-return]
+        generator, name=name
+    )
 
 
 @operation
@@ -44,7 +46,11 @@ def sleep(seconds: float) -> Coop[None]:
     if seconds == 0:
         yield None
         return
-    yield from _sleep_until(current_scheduler().clock.now() + seconds)
+    scheduler = running.scheduler or current_scheduler()
+    deadline = scheduler.clock.now() + seconds
+    # No name for the task: the traceback of a Cancelled keeps this frame, and would keep the task.
+    scheduler.arm(current_task(), deadline)
+    yield Sleep(deadline)
 
 
 @operation
@@ -52,13 +58,7 @@ def sleep_until(deadline: float) -> Coop[None]:
     """Wait until the scheduler's clock shows this time; at once when it has passed."""
     if math.isnan(deadline):
         raise ValueError("a deadline is a clock time, not NaN")
-    yield from _sleep_until(deadline)
-
-
-def _sleep_until(deadline: float) -> Generator[Any, Any, None]:
-    task = current_task()
-    task.scheduler.arm(task, deadline)
-    del task  # the traceback of a Cancelled keeps this frame, and would keep the task through it
+    current_scheduler().arm(current_task(), deadline)
     yield Sleep(deadline)
 
 
