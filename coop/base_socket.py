@@ -22,9 +22,10 @@ try:
     import fcntl
     import termios
 except ImportError:  # Windows
-    _BYTES_PENDING = None
+    _BYTES_PENDING = _BYTES_UNSENT = None
 else:
     _BYTES_PENDING = termios.FIONREAD
+    _BYTES_UNSENT = termios.TIOCOUTQ  # which is SIOCOUTQ on Linux, tcp(7)
 
 _SO_REUSEPORT: Final[int | None] = getattr(socket, "SO_REUSEPORT", None)  # not on Windows
 # Windows lets SO_REUSEADDR hijack a port in use, and has another name for what is wanted here.
@@ -121,6 +122,16 @@ class Socket:
                 return 0
         (count,) = struct.unpack("i", fcntl.ioctl(self.fileno(), _BYTES_PENDING, bytes(4)))
         return int(count)
+
+    def bytes_unsent(self) -> int | None:
+        """Return how much of what was sent the peer has not taken yet; None where nobody tells."""
+        if _BYTES_UNSENT is None:
+            return None
+        try:
+            answer = fcntl.ioctl(self.fileno(), _BYTES_UNSENT, bytes(4))
+        except OSError:
+            return None
+        return int(struct.unpack("i", answer)[0])
 
     def pending_error(self) -> OSError | None:
         """Take the error that the system keeps for this socket (SO_ERROR), or None."""

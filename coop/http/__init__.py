@@ -6,12 +6,14 @@ The front door: public names, nothing else.
 from coop.http.codec import NEED_DATA, RequestParser
 from coop.http.errors import HttpError
 from coop.http.fields import Headers
-from coop.http.limits import Limits
+from coop.http.limits import Deadlines, Limits
 from coop.http.messages import FileRegion, Request, Response
+from coop.http.server import serve
 from coop.http.static import Directory
 
 __all__ = [
     "NEED_DATA",
+    "Deadlines",
     "Directory",
     "FileRegion",
     "Headers",
@@ -20,4 +22,5 @@ __all__ = [
     "Request",
     "RequestParser",
     "Response",
+    "serve",
 ]

@@ -42,3 +42,32 @@ class Limits:
 
 DEFAULT_LIMITS: Final = Limits()
 """The limits of a server that was told none."""
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Hold how long each phase of an exchange may take; every field is a positive number.
+
+    All but the last are seconds, by the scheduler's clock; ``math.inf`` is for ever.  A deadline is
+    active: the connection of a peer that stays silent is closed when it passes.
+    """
+
+    #: For the first byte of a request, on a new connection and after an answer.  Closed silently.
+    idle: float = 5.0
+    #: For a whole head, from its first byte on.  Answered 408.
+    head: float = 10.0
+    #: For which a body may fall behind ``body_rate``, or be silent.  408.
+    body: float = 10.0
+    #: For which a peer may take nothing of what is being sent.  Reset.
+    stall: float = 30.0
+    #: How fast a body has to come, in bytes per second.
+    body_rate: float = 500.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not value > 0:
+                raise ValueError(f"deadline {field.name}={value!r} must be greater than zero")
+
+
+DEFAULT_DEADLINES: Final = Deadlines()

@@ -1,0 +1,392 @@
+"""The conversation: everything that happens on one connection, from the first request to the last.
+
+What lives here: Site, what the conversations of one server share; and Conversation, which has the
+hot loop: receive, parse, handle, send.  What it must not know: how many connections there are, how
+a body is framed.  Stands on: codec, delivery, exchange, messages, stream.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from types import GeneratorType
+from typing import Any, Final
+
+from coop.address import Address
+from coop.groups import as_generator
+from coop.http.codec import NEED_DATA, ParserState, RequestParser
+from coop.http.delivery import GATHER_BYTES, Delivery
+from coop.http.errors import HttpError
+from coop.http.exchange import EXCHANGE_LIFE, Exchange, ExchangeState, phase_seconds
+from coop.http.head import NO_BODY
+from coop.http.limits import Deadlines, Limits
+from coop.http.messages import BODILESS, DateLine, Request, Response
+from coop.outcomes import IncompleteError, WouldBlock
+from coop.scopes import move_on_after
+from coop.stream import RECV_BYTES, Connection
+from coop.traps import Coop, current_task, operation
+
+logger = logging.getLogger("coop.http")
+
+App = Callable[[Request], Any]
+"""What answers a request: with a Response, or with a generator or coroutine that returns one."""
+
+AccessLog = Callable[[Request, Response], object]
+"""What is called with each request and its response, once that is sent."""
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+# The two steps of an exchange that never waits, taken from the table once.
+_IDLE: Final = ExchangeState.IDLE
+_HANDLING: Final = EXCHANGE_LIFE[_IDLE]["request"]
+assert EXCHANGE_LIFE[_HANDLING]["answered"] is _IDLE
+
+
+class Site:
+    """What the conversations of one server share: the handler and the rules."""
+
+    __slots__ = ("access_log", "app", "date", "deadlines", "limits", "phase_seconds")
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        limits: Limits,
+        deadlines: Deadlines,
+        server_name: str = "coop",
+        access_log: AccessLog | None = None,
+    ) -> None:
+        self.app = app
+        self.limits = limits
+        self.deadlines = deadlines
+        self.phase_seconds = phase_seconds(deadlines)
+        #: The Server and Date lines.
+        self.date = DateLine(server=server_name)
+        self.access_log = access_log
+
+    def converse(self, connection: Connection) -> Coop[None]:
+        """Answer the requests that come over a connection: the handler for ``coop.serve``."""
+        return Conversation(self, connection).run()
+
+
+class Conversation:
+    """The exchanges of one connection, and the source of their requests' bodies."""
+
+    __slots__ = (
+        "_allowance", "_awaits_continue", "_connection", "_exchange", "_has_limit", "_loss",
+        "_must_close", "_parser", "_site", "_task",
+    )  # fmt: skip
+
+    def __init__(self, site: Site, connection: Connection) -> None:
+        self._site = site
+        self._connection = connection
+        self._parser = RequestParser(site.limits)
+        self._exchange = Exchange(connection, site.phase_seconds)
+        self._task = current_task()
+        # Of the present request, and set only when it has a body:
+        #: Seconds for which the client may be silent; each byte that comes earns some back.
+        self._allowance = site.deadlines.body
+        #: Whether the client waits for 100 (Continue) before it sends the body.
+        self._awaits_continue = False
+        #: Whether the handler has set the body's limit.
+        self._has_limit = False
+        #: Whether the body has come to a bad end, so that nothing behind it can be understood.
+        self._must_close = False
+        #: The error that ended the connection while the body was read.
+        self._loss: OSError | None = None
+
+    def run(self) -> Coop[None]:
+        """Converse until the client leaves, a deadline passes, or something goes wrong."""
+        data: bytes | WouldBlock = b""
+        while True:
+            yield from self._converse(data or b"")
+            if self._exchange.has_expired:
+                self._give_up(self._exchange.state)
+            if not self._exchange.caught or self._exchange.has_expired:
+                return
+            # The server was told to stop while we waited; a request may have come meanwhile.
+            data = self._connection.socket.recv(RECV_BYTES)
+            if not data:
+                return
+            self._exchange = Exchange(self._connection, self._site.phase_seconds)
+
+    # -- the hot loop ---------------------------------------------------------------------------
+
+    def _converse(self, data: bytes) -> Coop[None]:
+        """Answer request after request; ``data`` was received before.
+
+        Written out flat: a hello spends here a third of its time in Python, and each call more
+        would cost a hundredth.
+        """
+        site, connection, parser = self._site, self._connection, self._parser
+        exchange, task, date = self._exchange, self._task, site.date
+        app, access_log = site.app, site.access_log
+        recv, send = connection.recv, connection.socket.send
+        request: Any
+        answer: Any
+        with exchange:
+            while True:
+                if not data and parser.is_idle:
+                    exchange.is_convenient = True
+                    data = yield from recv()
+                    exchange.is_convenient = False
+                try:
+                    request = parser.next_request(data)
+                    if not request:
+                        request = yield from self._finish_head(data)
+                        if request is None:
+                            return
+                except HttpError as error:
+                    yield from self._refuse(error)
+                    return
+                exchange.state = _HANDLING
+                request.source = self
+                if request.framing is not NO_BODY:
+                    self._begin_body(request)
+                try:
+                    answer = app(request)
+                    if type(answer) is GeneratorType:
+                        answer = yield from answer
+                    if type(answer) is not Response:
+                        answer = yield from self._settle(answer)
+                except Exception as error:
+                    answer = self._answer_error(request, error)
+                body = answer.body
+                if (
+                    type(body) is bytes
+                    and request.framing is NO_BODY
+                    and not answer.should_close
+                    and answer.status not in BODILESS
+                    and request.method != "HEAD"
+                    and len(body) < GATHER_BYTES
+                    and not task.soft_cancelled
+                ):
+                    head = answer.head(date.now(), b"Content-Length: %d\r\n" % len(body))
+                    data = head + body
+                    sent = send(data)
+                    if sent == len(data):
+                        exchange.state = _IDLE
+                    elif not (yield from self._send_rest(data, sent or 0)):
+                        return
+                elif not (yield from self._deliver(request, answer)):
+                    return
+                if access_log is not None:
+                    access_log(request, answer)
+                # What was said is let go, or an idle connection would keep it.
+                data = b""
+                request = answer = body = head = None
+                if not parser.is_idle:
+                    yield from self._count()
+
+    def _count(self) -> Coop[None]:
+        """Count a pipelined request, since it came without a wait; pass when there were many."""
+        scheduler = self._task.scheduler
+        scheduler.budget -= 1
+        if scheduler.budget <= 0:
+            yield None
+
+    def _finish_head(self, data: bytes) -> Coop[Request | None]:
+        """Receive the rest of a head; None when the client has left."""
+        if not data and self._parser.is_idle:
+            self._exchange.advance("end")
+            return None
+        self._exchange.advance("first_bytes")
+        while True:
+            data = yield from self._connection.recv()
+            if not data:
+                self._exchange.advance("end")
+                return None
+            request = self._parser.next_request(data)
+            if request:
+                return request
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def _settle(self, answer: Any) -> Coop[Response]:
+        """Wait for an answer that is a coroutine or the like, and see that it is one."""
+        if hasattr(answer, "send") or hasattr(answer, "__await__"):
+            answer = yield from as_generator(answer)
+        if not isinstance(answer, Response):
+            raise TypeError(f"the handler answered {answer!r}: return a coop.http.Response")
+        return answer
+
+    def _answer_error(self, request: Request, error: Exception) -> Response:
+        """Make an answer of what the handler raised; what cannot be answered is raised again."""
+        if error is self._loss:
+            raise error
+        if isinstance(error, HttpError):
+            logger.debug("%r: %s", request, error)
+            return error_page(error.status, error.headers)
+        if isinstance(error, IncompleteError) and self._must_close:
+            return error_page(400)
+        logger.error("the handler of %r failed", request, exc_info=error)
+        page = error_page(500)
+        page.should_close = True
+        return page
+
+    def _refuse(self, error: HttpError) -> Coop[None]:
+        """Answer what is no request, and give the connection up."""
+        logger.debug("%r: %s", self._connection, error)
+        self._must_close = True
+        yield from self._deliver(None, error_page(error.status, error.headers))
+
+    def _send_rest(self, data: bytes, sent: int) -> Coop[bool]:
+        """Send what the system did not take at once; return whether the connection goes on."""
+        self._exchange.advance("answer")
+        yield from self._connection.sendall(memoryview(data)[sent:])
+        return self._end_exchange(keep=not self._task.soft_cancelled)
+
+    def _deliver(self, request: Request | None, answer: Response) -> Coop[bool]:
+        """Send an answer of any kind; return whether the connection goes on."""
+        delivery = Delivery(self._connection, self._exchange, request, answer)
+        keep = self._will_keep(request, answer) and not delivery.is_close_delimited
+        keep_lines = b"Connection: close\r\n"
+        if keep and request is not None:
+            keep_lines = b"" if request.minor else b"Connection: keep-alive\r\n"
+        self._exchange.advance("answer")
+        head = answer.head(self._site.date.now(), delivery.framing_lines(keep_lines))
+        try:
+            yield from delivery.run(head)
+        except OSError:
+            raise  # the connection's end, or the file's: nothing can be said any more
+        except Exception as error:
+            self._break_off(error, delivery)
+            return False
+        if keep and not self._parser.is_body_read:
+            keep = yield from self._discard()
+        return self._end_exchange(keep=keep and not self._task.soft_cancelled)
+
+    def _will_keep(self, request: Request | None, answer: Response) -> bool:
+        """Say, before the head is sent, whether the connection will go on behind the answer."""
+        if (
+            request is None
+            or not request.framing.keep_alive
+            or answer.should_close
+            or self._must_close
+            or self._task.soft_cancelled
+            or self._parser.state is ParserState.FAILED
+        ):
+            return False
+        if self._parser.is_body_read:
+            return True
+        remaining = self._parser.body_remaining
+        if self._awaits_continue:
+            return False  # it may send the body, or not
+        return remaining is None or remaining <= self._site.limits.discard_bytes
+
+    def _end_exchange(self, *, keep: bool) -> bool:
+        self._exchange.advance("answered" if keep else "end")
+        return keep
+
+    def _break_off(self, error: Exception, delivery: Delivery) -> None:
+        """End an answer in such a way that the client knows it is not whole."""
+        logger.error("an answer was broken off", exc_info=error)
+        if delivery.is_close_delimited:
+            self._reset()
+        else:
+            self._exchange.advance("end")
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _give_up(self, state: ExchangeState) -> None:
+        """Part from a client that was too slow; tell it where a request has begun."""
+        if state is ExchangeState.HEAD:
+            page = error_page(408)
+            lines = b"Content-Length: %d\r\nConnection: close\r\n" % len(page.body)
+            self._connection.socket.send(page.head(self._site.date.now(), lines) + page.body)
+        elif state is not _IDLE:
+            logger.debug("%r takes nothing: it is reset", self._connection)
+            self._reset()
+            return
+        self._exchange.advance("end")
+
+    def _reset(self) -> None:
+        """Close so that the client learns of it as an error (RST), and the system keeps nothing."""
+        self._exchange.advance("break")
+        set_linger = getattr(self._connection.socket, "set_linger", None)
+        if set_linger is not None:
+            set_linger(0)
+        self._connection.close()
+
+    # -- the body of the present request ----------------------------------------------------------
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The other end's address."""
+        return self._connection.peer_address
+
+    @property
+    def is_body_read(self) -> bool:
+        """Whether nothing of the body is left to read."""
+        return self._parser.is_body_read
+
+    @operation
+    def read_body(self, max_bytes: int | None) -> Coop[bytes]:
+        """Read all of the body that is left."""
+        pieces = []
+        while piece := (yield from self._read_piece(max_bytes)):
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    @operation
+    def read_body_piece(self, max_bytes: int | None) -> Coop[bytes]:
+        """Read some of the body; ``b""`` at its end."""
+        return (yield from self._read_piece(max_bytes))
+
+    def _begin_body(self, request: Request) -> None:
+        self._allowance = self._site.deadlines.body
+        self._awaits_continue = request.framing.expects_continue
+        self._has_limit = False
+
+    def _read_piece(self, max_bytes: int | None) -> Coop[bytes]:
+        if max_bytes is not None and not self._has_limit:
+            self._parser.set_body_limit(max_bytes)
+            self._has_limit = True
+        piece = self._parser.next_body()
+        while piece is NEED_DATA:
+            piece = self._parser.next_body((yield from self._receive()))
+        return piece
+
+    def _receive(self) -> Coop[bytes]:
+        """Receive some of the body, as long as the client may take for it.
+
+        It may be silent for ``allowance`` seconds; what it sends earns it new ones, up to the full
+        number, at ``body_rate`` bytes each.  The time that the handler takes does not count.
+        """
+        deadlines, clock = self._site.deadlines, self._task.scheduler.clock
+        begin = clock.now()
+        data = b""
+        with move_on_after(self._allowance) as patience:
+            try:
+                if self._awaits_continue:
+                    self._awaits_continue = False
+                    yield from self._connection.sendall(_CONTINUE)
+                data = yield from self._connection.recv()
+            except OSError as error:
+                self._loss = error
+                raise
+        if not data:
+            self._must_close = True
+            if patience.caught:
+                raise HttpError(408, "the body comes too slowly")
+            raise IncompleteError("the client left before the body had come")
+        spare = self._allowance - (clock.now() - begin) + len(data) / deadlines.body_rate
+        self._allowance = max(0.0, min(deadlines.body, spare))
+        return data
+
+    def _discard(self) -> Coop[bool]:
+        """Read what is left of the body and drop it; return whether that went well."""
+        self._exchange.advance("discard")
+        self._parser.set_body_limit(self._site.limits.discard_bytes)
+        try:
+            while (yield from self._read_piece(None)):
+                pass
+        except (HttpError, IncompleteError) as error:
+            logger.debug("%r: %s", self._connection, error)
+            return False
+        return True
+
+
+def error_page(status: int, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """Return the answer to an error: its number and name, and nothing that could tell on us."""
+    return Response(f"{status} {HTTPStatus(status).phrase}\n", status, headers)

@@ -1,0 +1,155 @@
+"""The exchange: where a request and its answer are, and how long each phase may take.
+
+What lives here: the life of an exchange as a table, and Exchange, the scope that ends a phase whose
+deadline has passed.  What it must not know: messages, handlers, how anything is sent.
+Stands on: limits, scopes, the connection's socket.
+
+A deadline per phase costs a request nothing.  There is one scope for the connection's whole life,
+and one alarm, set for the shortest deadline.  When it fires, it looks which phase is on and since
+when: most often the deadline is a later one, and the alarm is set anew.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from coop.http.limits import Deadlines
+from coop.scopes import Scope
+from coop.stream import Connection
+from coop.traps import FOREVER
+
+
+class ExchangeState(Enum):
+    """Where the exchange on a connection is."""
+
+    #: Nothing has come of the next request.
+    IDLE = "idle"
+    #: A head has begun to come.
+    HEAD = "head"
+    #: The handler has the word; it may read the body.
+    HANDLING = "handling"
+    #: The handler makes the next piece of the answer's body.
+    PRODUCING = "producing"
+    #: Some of the answer is on its way out.
+    SENDING = "sending"
+    #: The answer is sent; what the handler left of the request's body is read and dropped.
+    DISCARDING = "discarding"
+    #: Nothing more comes from us; the connection is closed so that the peer gets everything.
+    LINGERING = "lingering"
+    #: Broken off: the connection is reset.
+    BROKEN = "broken"
+
+
+#: The life of an exchange, and of those that follow it: {state: {event: next state}}.
+EXCHANGE_LIFE: Final[dict[ExchangeState, dict[str, ExchangeState]]] = {
+    ExchangeState.IDLE: {
+        "first_bytes": ExchangeState.HEAD,
+        "request": ExchangeState.HANDLING,
+        "answer": ExchangeState.SENDING,
+        "end": ExchangeState.LINGERING,
+    },
+    ExchangeState.HEAD: {
+        "request": ExchangeState.HANDLING,
+        "answer": ExchangeState.SENDING,
+        "end": ExchangeState.LINGERING,
+    },
+    ExchangeState.HANDLING: {
+        "answer": ExchangeState.SENDING,
+        "answered": ExchangeState.IDLE,
+        "end": ExchangeState.LINGERING,
+    },
+    ExchangeState.SENDING: {
+        "produce": ExchangeState.PRODUCING,
+        "discard": ExchangeState.DISCARDING,
+        "answered": ExchangeState.IDLE,
+        "end": ExchangeState.LINGERING,
+        "break": ExchangeState.BROKEN,
+    },
+    ExchangeState.PRODUCING: {
+        "answer": ExchangeState.SENDING,
+        "end": ExchangeState.LINGERING,
+        "break": ExchangeState.BROKEN,
+    },
+    ExchangeState.DISCARDING: {
+        "answered": ExchangeState.IDLE,
+        "end": ExchangeState.LINGERING,
+    },
+    ExchangeState.LINGERING: {},
+    ExchangeState.BROKEN: {},
+}
+
+
+def phase_seconds(deadlines: Deadlines) -> dict[ExchangeState, float]:
+    """Return how long each state may last; those that are missing, for ever."""
+    return {
+        ExchangeState.IDLE: deadlines.idle,
+        ExchangeState.HEAD: deadlines.head,
+        ExchangeState.SENDING: deadlines.stall,
+    }
+
+
+class Exchange(Scope):
+    """The exchanges of one connection, one after the other, as the scope that bounds them.
+
+    Left with ``has_expired`` when a phase took too long; ``state`` tells which.
+    """
+
+    __slots__ = ("_connection", "_seconds_of", "_tick", "_unsent_bytes", "since", "state")
+
+    def __init__(self, connection: Connection, seconds_of: dict[ExchangeState, float]) -> None:
+        #: No phase can end sooner than this after the alarm was set, so it never comes late.
+        self._tick = min(seconds_of.values())
+        super().__init__(self._tick)
+        #: How long each state may last; those that are missing, for ever.
+        self._seconds_of = seconds_of
+        self._connection = connection
+        #: What the peer had not yet taken when the alarm looked last; None when it did not look.
+        self._unsent_bytes: int | None = None
+        #: Clock time at which ``advance`` led to the state.
+        self.since = 0.0
+        self.state = ExchangeState.IDLE
+        # A server that stops cancels those who wait for a request: see ``coop.convenient``.
+        self.is_convenient = True
+
+    def advance(self, event: str) -> None:
+        """Go on to the state that the table names."""
+        self.state = EXCHANGE_LIFE[self.state][event]
+        self.is_convenient = False
+        self._unsent_bytes = None
+        if self.task is not None:
+            self.since = self.task.scheduler.clock.now()
+
+    def run_out(self) -> None:
+        """Take note that the alarm has come: the phase is over, or the alarm is set anew."""
+        task = self.task
+        assert task is not None
+        if task.waiter is None:
+            return  # it goes on this very turn; the alarm comes again as soon as it parks
+        now = task.scheduler.now
+        end = self._phase_end(now, task.since)
+        if end <= now:
+            super().run_out()
+        else:
+            self._deadline = min(end, now + self._tick)
+
+    def _phase_end(self, now: float, parked_since: float) -> float:
+        """Return the clock time at which the present phase has taken too long."""
+        seconds = self._seconds_of.get(self.state)
+        if seconds is None:
+            return FOREVER
+        if self.state is ExchangeState.HEAD:
+            return self.since + seconds  # for all of it, however often some came
+        if self.state is ExchangeState.SENDING and self._is_peer_taking():
+            self.since = now
+        # To be woken and park again is progress: data came, or there was room to send.
+        return max(self.since, parked_since) + seconds
+
+    def _is_peer_taking(self) -> bool:
+        """Tell whether the peer has taken something since the alarm looked last.
+
+        A socket is writable only when a third of its buffer is free (tcp(7)), megabytes perhaps:
+        a slow reader that takes a little all the time is seen here.
+        """
+        before, self._unsent_bytes = self._unsent_bytes, self._connection.socket.bytes_unsent()
+        return before is not None and self._unsent_bytes != before

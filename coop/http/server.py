@@ -1,0 +1,66 @@
+"""The HTTP server: a handler of requests on every connection that comes in.
+
+What lives here: ``serve``.  What it must not know: anything of a single connection.
+Stands on: conversation, limits, the server of streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from coop import server as streams
+from coop.address import Address
+from coop.http.conversation import AccessLog, App, Site
+from coop.http.limits import DEFAULT_DEADLINES, DEFAULT_LIMITS, Deadlines, Limits
+from coop.listener import BACKLOG, Listener
+from coop.traps import Operation
+
+#: How many connections may be open at once unless told otherwise.
+MAX_CONNECTIONS: Final = 10_000
+
+
+def serve(
+    app: App,
+    host: str | Address | None = None,
+    port: int | None = None,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    deadlines: Deadlines = DEFAULT_DEADLINES,
+    listener: Listener | None = None,
+    max_connections: int | None = MAX_CONNECTIONS,
+    backlog: int = BACKLOG,
+    drain: float | None = streams.DRAIN_SECONDS,
+    reuse_port: bool = False,
+    server_name: str = "coop",
+    access_log: AccessLog | None = None,
+    on_listening: Callable[[streams.Server], object] | None = None,
+    heed_signals: bool | None = None,
+) -> Operation[None]:
+    """Serve HTTP/1.1: ``app(request)`` is asked for a Response to each request.
+
+    ``app`` is a generator function, a plain function or an ``async def``.  What it raises is the
+    one request's: HttpError is answered with its status, anything else is logged with its traceback
+    and answered 500.  A client that breaks a rule, a limit or a deadline is told so, where that is
+    possible, and its connection closed.  ``access_log(request, response)`` is called for each
+    answer that was sent.  ``server_name`` is what the Server field says; empty, there is none.
+
+    All else as ``coop.serve``: the first SIGTERM or SIGINT closes idle connections at once, lets
+    requests be answered for ``drain`` seconds, and the second ends now.
+    Waits: until stopped.  Errors: as ``coop.serve``.
+    """
+    site = Site(
+        app, limits=limits, deadlines=deadlines, server_name=server_name, access_log=access_log
+    )
+    return streams.serve(
+        site.converse,
+        host,
+        port,
+        listener=listener,
+        max_connections=max_connections,
+        backlog=backlog,
+        drain=drain,
+        reuse_port=reuse_port,
+        on_listening=on_listening,
+        heed_signals=heed_signals,
+    )
