@@ -22,7 +22,8 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from coop.choice import LineAlternative
 from coop.outcomes import WOULDBLOCK, ClosedError, MisuseError, WouldBlock
-from coop.traps import Coop, OwnedLot, Spot, current_scheduler, operation, running
+from coop.parking import OwnedLot, Spot
+from coop.traps import Coop, current_scheduler, operation, running
 
 T = TypeVar("T")
 

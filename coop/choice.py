@@ -15,19 +15,11 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from coop.outcomes import WOULDBLOCK, ClosedError, MisuseError, WouldBlock
+from coop.parking import ParkingLot, Spot
 from coop.poller import READ, WRITE
 from coop.readiness import Readiness
 from coop.task import Task
-from coop.traps import (
-    FOREVER,
-    Coop,
-    ParkingLot,
-    Spot,
-    Waiter,
-    current_scheduler,
-    current_task,
-    operation,
-)
+from coop.traps import FOREVER, Coop, Waiter, current_scheduler, current_task, operation
 
 if TYPE_CHECKING:
     from coop.scheduler import Scheduler

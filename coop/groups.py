@@ -16,9 +16,10 @@ from types import coroutine
 from typing import Any, TypeVar
 
 from coop.outcomes import Cancelled, MisuseError, TaskCancelled
+from coop.parking import ParkingLot
 from coop.scopes import Scope, shield
 from coop.task import Task, TaskState
-from coop.traps import Coop, ParkingLot, current_scheduler, current_task, operation, running
+from coop.traps import Coop, current_scheduler, current_task, operation, running
 
 T = TypeVar("T")
 

@@ -16,11 +16,12 @@ from coop.address import Address
 from coop.groups import Group, as_generator, group
 from coop.listener import BACKLOG, Listener, listen
 from coop.outcomes import AcceptFailure, errno_name, judge_accept
+from coop.parking import ParkingLot
 from coop.scopes import Scope, move_on_after
 from coop.signals import Signals
 from coop.stream import Connection
 from coop.task import Task
-from coop.traps import Coop, ParkingLot, operation
+from coop.traps import Coop, operation
 
 logger = logging.getLogger("coop.server")
 

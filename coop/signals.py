@@ -16,7 +16,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from coop.outcomes import MisuseError
-from coop.traps import Coop, ParkingLot, Spot, current_scheduler, operation
+from coop.parking import ParkingLot, Spot
+from coop.traps import Coop, current_scheduler, operation
 
 
 class _SignalSpot(Spot):

@@ -20,18 +20,10 @@ from typing import Any, NamedTuple
 
 from coop.choice import LineAlternative
 from coop.outcomes import WOULDBLOCK, Cancelled, MisuseError, WouldBlock
+from coop.parking import OwnedLot, Spot
 from coop.scopes import shield
 from coop.task import Task
-from coop.traps import (
-    Coop,
-    Operation,
-    OwnedLot,
-    Spot,
-    current_scheduler,
-    current_task,
-    operation,
-    running,
-)
+from coop.traps import Coop, Operation, current_scheduler, current_task, operation, running
 
 
 class Primitive:

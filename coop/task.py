@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from coop.outcomes import Cancelled, MisuseError, TaskCancelled
-from coop.traps import FOREVER, Coop, ParkingLot, Spot, Waiter, current_task, operation
+from coop.parking import ParkingLot, Spot
+from coop.traps import FOREVER, Coop, Waiter, current_task, operation
 
 if TYPE_CHECKING:
     from coop.scheduler import Scheduler

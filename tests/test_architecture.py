@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parent.parent / "coop"
 FLOORS = {
     "ground": "outcomes stopwatch address guard",
     "raw": "remedies base_socket stream_socket udp_socket sockets poller blocking",
-    "staircase": "traps",
+    "staircase": "traps parking",
     "machine room": "task deadlock scheduler readiness doorbell",
     "living rooms": (
         "scopes groups choice sync channel waits executors stream datagram listener dial server "

@@ -13,8 +13,9 @@ from kit import Gen, World, play
 import coop
 from coop.doorbell import Doorbell
 from coop.groups import Group
+from coop.parking import ParkingLot
 from coop.readiness import BUDGET
-from coop.traps import ParkingLot, Waiter
+from coop.traps import Waiter
 
 pytestmark = pytest.mark.core
 

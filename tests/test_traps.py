@@ -9,7 +9,8 @@ import pytest
 from kit import Gen, play
 
 import coop
-from coop.traps import FOREVER, ParkingLot, Sleep, Waiter, operation
+from coop.parking import ParkingLot
+from coop.traps import FOREVER, Sleep, Waiter, operation
 
 pytestmark = pytest.mark.core
 
