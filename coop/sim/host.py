@@ -21,7 +21,7 @@ from coop.sim.network import SimulatedNetwork
 from coop.sim.poller import SimulatedPoller
 from coop.sim.ports import Ports
 from coop.sim.scheduler import SimulatedScheduler
-from coop.task import Task
+from coop.task import Owner, Task
 from coop.traps import Coop, running
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Host:
             raise MisuseError(f"host {self.name!r} has no program to start")
         if self.starts and self.state is not HostState.RUNNING:
             self._boot()
-        self.spawn(self.program(), name=self.name)
+        self.spawn(self.program(), name=self.name, owner=_Program(self.world))
         self.starts += 1
         self.world.note(self.name, "start", f"start {self.starts}")
 
@@ -146,7 +146,7 @@ class Host:
 
     # -- what the simulation does -------------------------------------------------------------
 
-    def spawn(self, generator: Any, name: str | None = None) -> Task:
+    def spawn(self, generator: Any, name: str | None = None, owner: Owner | None = None) -> Task:
         """Make a task that holds a group, as ``coop.run`` does for its main."""
         scheduler = self.scheduler
         members = scheduler.root
@@ -158,7 +158,7 @@ class Host:
             body = as_generator(generator)
         before, running.scheduler = running.scheduler, scheduler
         try:
-            root = scheduler.spawn(body, owner=_Nobody(), name=name)
+            root = scheduler.spawn(body, owner=owner or _Nobody(), name=name)
         finally:
             running.scheduler = before
         self.roots.append(root)
@@ -217,10 +217,21 @@ class Host:
 
 
 class _Nobody:
-    """The owner of a root task, whose end the simulation itself looks at."""
+    """The owner of a task whose end the simulation itself looks at."""
 
     def task_ended(self, task: Task, was_joined: bool) -> None:
         pass
+
+
+class _Program:
+    """The owner of a host's program: its error ends the simulation."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def task_ended(self, task: Task, was_joined: bool) -> None:
+        if task.exception is not None:
+            self._world.fallen.append(task.exception)
 
 
 def _hold(members: Group, generator: Any) -> Coop[Any]:

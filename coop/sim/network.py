@@ -49,7 +49,8 @@ class SimulatedNetwork:
         Errors: OSError that names the step, the address and the remedy.
         """
         local = wildcard(port) if address is None else address
-        listener = self._open_stream(local.family)
+        # Not struck: a program that cannot listen at its start just ends.
+        listener = self._open_stream(local.family, is_struck=False)
         with _closed_on_failure(listener):
             listener.set_reuse_address()
             if reuse_port:
@@ -106,16 +107,18 @@ class SimulatedNetwork:
         known = self._host.world.hosts.get(name)
         return literal(known.address, port) if known is not None else []
 
-    def _open_stream(self, family: int) -> SimulatedTcpSocket | SimulatedUnixSocket:
-        endpoint = cast(Any, self._open(Endpoint, family))
+    def _open_stream(
+        self, family: int, is_struck: bool = True
+    ) -> SimulatedTcpSocket | SimulatedUnixSocket:
+        endpoint = cast(Any, self._open(Endpoint, family, is_struck))
         if family == getattr(socket, "AF_UNIX", None):
             return SimulatedUnixSocket(endpoint)
         return SimulatedTcpSocket(endpoint)
 
-    def _open(self, kind: Any, family: int) -> Endpoint | DatagramEndpoint:
+    def _open(self, kind: Any, family: int, is_struck: bool = True) -> Endpoint | DatagramEndpoint:
         host = self._host
         world = host.world
-        if which := world.faults.strike(SOCKET_EXHAUSTED, len(EXHAUSTED)):
+        if is_struck and (which := world.faults.strike(SOCKET_EXHAUSTED, len(EXHAUSTED))):
             raise error(EXHAUSTED[which - 1])
         if len(host.poller.endpoints) >= host.most_descriptors:
             raise error(EXHAUSTED[0])

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import coop.stopwatch
 from coop.outcomes import MisuseError
+from coop.signals import Signals
 from coop.sim.scheduler import SimulatedScheduler
 from coop.sim.world import World
 from coop.traps import running
@@ -81,7 +82,10 @@ def sealed(world: World, allowed: frozenset[str]) -> Generator[None, None, None]
     """
     kept = [(owner, name, getattr(owner, name)) for _, owner, name, _ in CAUGHT]
     stopwatch: Any = coop.stopwatch
-    own = stopwatch.monotonic, stopwatch.time
+    system: Any = type(coop.stopwatch.MONOTONIC)
+    own = system.now, stopwatch.time
+    signals: Any = Signals
+    are_available = signals.are_available
     try:
         for (family, owner, name, instead), (_, _, real) in zip(CAUGHT, kept, strict=True):
             substitute = _substitute(world, family, name) if family in allowed else None
@@ -89,11 +93,14 @@ def sealed(world: World, allowed: frozenset[str]) -> Generator[None, None, None]
                 shown = f"{getattr(owner, '__name__', owner)}.{name}"
                 setattr(owner, name, _catching(real, shown, instead, substitute))
         # coop's own stopwatches show the simulation's time, whatever clock they were given.
-        stopwatch.monotonic = _virtual(own[0], world.clock.now)
+        system.now = staticmethod(_virtual(own[0], world.clock.now))
         stopwatch.time = _virtual(own[1], world.clock.wall_seconds)
+        # Signals are the process's, not a simulated host's.
+        signals.are_available = staticmethod(lambda: not _is_simulated() and are_available())
         yield
     finally:
-        stopwatch.monotonic, stopwatch.time = own
+        signals.are_available = staticmethod(are_available)
+        system.now, stopwatch.time = staticmethod(own[0]), own[1]
         for owner, name, real in kept:
             setattr(owner, name, real)
 
@@ -119,9 +126,13 @@ def _catching(
     return caught
 
 
+def _is_simulated() -> bool:
+    return isinstance(running.scheduler, SimulatedScheduler)
+
+
 def _virtual(real: Callable[[], float], virtual: Callable[[], float]) -> Callable[[], float]:
     def now() -> float:
-        return virtual() if isinstance(running.scheduler, SimulatedScheduler) else real()
+        return virtual() if _is_simulated() else real()
 
     return now
 

@@ -10,6 +10,7 @@ is a ``def``, and Hypothesis needs no help.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
 from heapq import heappop
@@ -18,11 +19,10 @@ from typing import Any, Final, Self
 
 from coop.groups import as_generator
 from coop.outcomes import CoopError, Deadlock, MisuseError
-from coop.scheduler import innermost_frame
 from coop.sim.faults import CRASH, HOST_ORDER, STALL, Faults, Plan
 from coop.sim.host import Host, HostState, Program
 from coop.sim.sealed import FAMILIES, sealed
-from coop.sim.world import World
+from coop.sim.world import PACKAGE, World
 from coop.task import Task
 from coop.traps import FOREVER, running
 
@@ -87,6 +87,8 @@ class Simulation:
         self.is_over = False
         #: What the library logged as an error.
         self.logged: list[logging.LogRecord] = []
+        #: Where each task stood when something failed.
+        self.stood: list[str] = []
         self._finish_at = faults_for + finish_within
         self._rounds = 0
         self._last_time = -1.0
@@ -187,8 +189,12 @@ class Simulation:
             raise TypeError(f"do wants a generator, not a function: call {generator!r}")
         host = self.world.hosts.get(on) or self.world.add_host(on, None)
         task = host.spawn(as_generator(generator), name=on)
-        self._drive(lambda: task.is_done or task.number not in host.scheduler.tasks)
-        return task.result
+        try:
+            self._drive(lambda: task.is_done or task.number not in host.scheduler.tasks)
+            return task.result
+        except BaseException:
+            self.stood = self.standing()
+            raise
 
     def advance(self, seconds: float) -> None:
         """Let so much virtual time pass, with all that happens in it."""
@@ -255,6 +261,8 @@ class Simulation:
         try:
             with sealed(self.world, self.allowed):
                 while not is_done():
+                    if self.world.fallen:
+                        raise self.world.fallen[0]
                     if not self._round() and not self._pass_time():
                         raise Deadlock("nothing can ever happen again" + self._standing())
         finally:
@@ -363,8 +371,12 @@ class Simulation:
         return [*lines[:most], f"… and {len(lines) - most} more"] if len(lines) > most else lines
 
 
+Scenario = Callable[[Simulation], Any]
+"""A function of the Simulation that builds hosts and returns the main generator."""
+
+
 def run(
-    main: Callable[[Simulation], Any] | Generator[Any, Any, Any],
+    main: Scenario | Generator[Any, Any, Any],
     seed: int = 0,
     *,
     plan: Plan | str | None = None,
@@ -408,7 +420,13 @@ def _logged_error(records: list[logging.LogRecord]) -> LoggedError:
 
 
 def _where(task: Task) -> str:
-    frame = innermost_frame(task.generator)
-    place = f" at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
-    reason = "ready" if task.waiter is None else f"waits for {task.waiter.reason()}"
+    """Say where a task stands, in the user's own code if it is there, and what it waits for."""
+    generator: Any = task.generator
+    place = ""
+    while hasattr(generator, "gi_frame") or hasattr(generator, "cr_frame"):
+        frame = getattr(generator, "gi_frame", None) or getattr(generator, "cr_frame", None)
+        if frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
+            place = f", at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+        generator = getattr(generator, "gi_yieldfrom", None) or getattr(generator, "cr_await", None)
+    reason = "is ready" if task.waiter is None else f"waits for {task.waiter.reason()}"
     return reason + place

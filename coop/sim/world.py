@@ -22,7 +22,10 @@ from coop.sim.links import Link
 from coop.task import Task
 from coop.traps import running
 
-_PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+#: Where coop's own files are.
+PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+_PLUMBING: Final = ("stream_socket.py", "base_socket.py", "udp_socket.py", "readiness.py")
 
 
 class Note(NamedTuple):
@@ -52,8 +55,8 @@ class World:
         #: Counts socket calls, events that were due, segments sent.
         self.calls = self.events_run = self.segments = 0
         self.hosts: dict[str, Host] = {}
-        #: Errors that ended tasks: host, task, error, and where it stood.
-        self.failures: list[tuple[str, str, BaseException]] = []
+        #: Errors that ended the programs of hosts.
+        self.fallen: list[BaseException] = []
         #: What is going to happen: when, in which order, the call and its arguments.
         self.events: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._events_set = 0
@@ -123,9 +126,8 @@ class World:
             self.trace.append(Note(self.clock.time, host, self._task_name(), what, detail))
 
     def note_failure(self, host: Host, task: Task, error: BaseException) -> None:
-        """Remember an error that ended a task."""
+        """Take note of an error that ended a task."""
         if not isinstance(error, Cancelled):
-            self.failures.append((host.name, task.name, error))
             self.note(host.name, "failed", f"{type(error).__name__}: {error}")
 
     def whereabouts(self) -> tuple[float, str, str, str]:
@@ -149,10 +151,13 @@ class World:
         library = ""
         while frame is not None and frame.f_code is not _LOOP:
             path = frame.f_code.co_filename
-            if not path.startswith(_PACKAGE):
+            if path.startswith(PACKAGE + "sim"):
+                frame = frame.f_back  # type: ignore[assignment]
+                continue
+            if not path.startswith(PACKAGE):
                 return f"{os.path.basename(path)}:{frame.f_lineno}"
-            if not path.startswith(_PACKAGE + "sim"):
-                library = f"coop/{path[len(_PACKAGE) :]}:{frame.f_lineno}"
+            if not library and os.path.basename(path) not in _PLUMBING:
+                library = f"coop/{path[len(PACKAGE) :]}:{frame.f_lineno}"
             frame = frame.f_back  # type: ignore[assignment]
         return library
 
