@@ -8,6 +8,7 @@ from coop.dial import connect
 from coop.executors import run_in_executor
 from coop.groups import Group, gather, group, map, race  # noqa: A004
 from coop.listener import Listener, listen
+from coop.observe import Tree, tree
 from coop.outcomes import (
     WOULDBLOCK,
     BusyError,
@@ -69,6 +70,7 @@ __all__ = [
     "Stopwatch",
     "Task",
     "TaskCancelled",
+    "Tree",
     "Waiter",
     "after",
     "connect",
@@ -93,6 +95,7 @@ __all__ = [
     "sleep_until",
     "spawn",
     "timeout",
+    "tree",
     "wait_readable",
     "wait_writable",
     "writable",

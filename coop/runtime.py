@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from coop.doorbell import Doorbell
 from coop.groups import Group, as_generator
 from coop.network import Network, SystemNetwork
+from coop.observe import LONGEST_STEP, answering, watching
 from coop.outcomes import Deadlock, MisuseError
 from coop.poller import READ, Events, Poller, best_poller
 from coop.scheduler import Scheduler, check_generator
@@ -36,12 +37,15 @@ def run(
     clock: Clock = MONOTONIC,
     poller: Poller | None = None,
     network: Network | None = None,
+    watchdog: float | None = LONGEST_STEP,
 ) -> T:
     """Run a generator (or a coroutine) to its end, with every task it spawns; return its result.
 
     Blocks the thread.  Ctrl-C cancels ``main`` and raises KeyboardInterrupt when all has ended; a
-    second one raises it at once.  Errors: main's own error as it is; ExceptionGroup of the errors
-    of spawned tasks; Deadlock when nothing can ever run again; MisuseError inside another run.
+    second one raises it at once.  SIGUSR1 prints the task tree.  ``watchdog``: steps that last
+    longer than so many seconds are logged with their stack; None, the default but in debug mode,
+    is off.  Errors: main's own error as it is; ExceptionGroup of the errors of spawned tasks;
+    Deadlock when nothing can ever run again; MisuseError inside another run.
     """
     if running.scheduler is not None:
         raise MisuseError(
@@ -56,7 +60,7 @@ def run(
     )
     poller.watch(doorbell.fileno(), READ)
     try:
-        with _survive_forks(scheduler):
+        with _survive_forks(scheduler), answering(), watching(scheduler, watchdog):
             return run_in(scheduler, main)
     finally:
         doorbell.close()

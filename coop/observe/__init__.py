@@ -4,7 +4,25 @@ What lives here: the task tree, the answer to SIGUSR1, the watchdog for long ste
 not know: protocols.  Stands on: task, groups, stopwatch.
 """
 
+from coop.observe.asking import ask
+from coop.observe.picture import draw, tabulate
+from coop.observe.slate import answering, find_answering
 from coop.observe.stacks import Line
 from coop.observe.tree import GroupNode, TaskNode, Tree, take_tree, tree
+from coop.observe.watchdog import LONGEST_STEP, watching
 
-__all__ = ["GroupNode", "Line", "TaskNode", "Tree", "take_tree", "tree"]
+__all__ = [
+    "LONGEST_STEP",
+    "GroupNode",
+    "Line",
+    "TaskNode",
+    "Tree",
+    "answering",
+    "ask",
+    "draw",
+    "find_answering",
+    "tabulate",
+    "take_tree",
+    "tree",
+    "watching",
+]

@@ -1,0 +1,68 @@
+"""The command line: ``coop ps`` and ``coop pstree`` look into running programs.
+
+What lives here: the arguments, and the exit codes: 0 done, 1 it could not be, 2 wrong arguments.
+What it must not know: how a process is asked.  Stands on: everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from coop.observe import Tree, ask, draw, find_answering, tabulate
+from coop.outcomes import CoopError
+from coop.runtime import run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(_look(options))
+    except (CoopError, OSError) as error:
+        print(f"coop: {_explain(error, options.pid)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="coop", description="Look into running coop programs, without disturbing them."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("ps", "list the tasks of a process, or the processes that can be asked"),
+        ("pstree", "draw the tasks of a process as a tree, with their stacks"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("pid", metavar="PID", type=_pid, nargs="?" if name == "ps" else None)
+        command.add_argument("--json", action="store_true", help="print the tree as JSON")
+        command.add_argument(
+            "--timeout", type=float, default=5.0, help="seconds to wait for the answer (5)"
+        )
+    return parser
+
+
+def _pid(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not the number of a process")
+    return number
+
+
+def _look(options: argparse.Namespace) -> str:
+    if options.pid is None:
+        return "\n".join(map(str, find_answering()))
+    tree: Tree = run(ask(options.pid, timeout=options.timeout))
+    if options.json:
+        return tree.to_json()
+    return tabulate(tree) if options.command == "ps" else draw(tree)
+
+
+def _explain(error: Exception, pid: int | None) -> str:
+    if isinstance(error, ProcessLookupError):
+        return f"there is no process {pid}"
+    if isinstance(error, PermissionError):
+        return f"process {pid} is another user's: {error.strerror or error}"
+    return str(error)
