@@ -129,7 +129,7 @@ class Scheduler:
             self.budget = BUDGET
             try:
                 if task.error is None:
-                    waiter = task.run(task.send, None)
+                    waiter = task.context.run(task.send, None)
                 else:
                     waiter = self._throw(task)
             except StopIteration as stop:
@@ -166,7 +166,7 @@ class Scheduler:
     def _throw(self, task: Task) -> Any:
         error, task.error = task.error, None
         try:
-            return task.run(task.generator.throw, error)
+            return task.context.run(task.generator.throw, error)
         finally:
             del error  # or its traceback would pin this frame, and with it the task
 

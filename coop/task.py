@@ -56,6 +56,8 @@ TASK_LIFE: Final[dict[TaskState, dict[str, TaskState]]] = {
 }
 
 
+#: What an ended task has for a context: what was in its own is let go of.
+_NO_CONTEXT: Final = contextvars.Context()
 _ENDS: Final = TASK_LIFE[TaskState.RUNNING]
 
 
@@ -74,8 +76,8 @@ class Task:
 
     __slots__ = (
         "__weakref__", "_end", "_error", "_joiners", "_name", "_traceback", "_value",
-        "alarm", "cancel_reason", "cancel_requested", "cancelling", "deadline",
-        "deliveries", "error", "generator", "number", "owner", "reckonings", "run",
+        "alarm", "cancel_reason", "cancel_requested", "cancelling", "context", "deadline",
+        "deliveries", "error", "generator", "number", "owner", "reckonings",
         "scheduler", "scope", "send", "since", "soft_cancelled", "waiter",
     )  # fmt: skip
 
@@ -91,8 +93,9 @@ class Task:
         self.number = scheduler.spawned
         self.owner = owner
         self.generator = generator
-        # Bound once, for the loop's ``run(send, None)``: a step in a context of the task's own.
-        self.run: Callable[..., Any] = contextvars.copy_context().run
+        #: The task's own context variables; every step runs in them.
+        self.context = contextvars.copy_context()
+        # Bound once: the loop calls it at each step.
         self.send: Callable[[Any], Any] = generator.send
         #: Where it is parked; None unless it is.
         self.waiter: Waiter | None = None
@@ -284,7 +287,7 @@ class Task:
         self._value = value
         self._error = error
         self._traceback = None if error is None else error.__traceback__
-        self.run = self.send = _ended
+        self.context, self.send = _NO_CONTEXT, _ended
         self.scope = self.cancelling = None
         # No entry of the alarm heap is live any more.
         self.alarm = self.deadline = FOREVER
