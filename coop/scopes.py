@@ -122,10 +122,7 @@ class Scope:
         task = self.task
         assert task is not None
         if task.scope is not self:
-            raise MisuseError(
-                f"{self!r} is left out of order: scopes of a task must nest, and a scope must not "
-                "be held open across the yields of a generator used as an iterator"
-            )
+            self._leave_out_of_order(task)
         task.scope = self.outer
         self.task = self.outer = None
         if task.reckonings == self._reckonings:
@@ -140,6 +137,19 @@ class Scope:
                 del task  # the traceback of what is raised keeps this frame
                 return self._swallow(error)
         return False
+
+    def _leave_out_of_order(self, task: Task) -> None:
+        """Complain, and take with us what is still open inside, so that those outside may go on."""
+        scope = task.scope
+        while scope is not None and scope is not self:
+            scope = scope.outer
+        if scope is self:
+            task.scope = self.outer
+            task.reckon()
+        raise MisuseError(
+            f"{self!r} is left out of order: scopes of a task must nest, and a scope must not "
+            "be held open across the yields of a generator used as an iterator"
+        )
 
     def _swallow(self, error: Cancelled) -> bool:
         """Decide what becomes of the Cancelled that this scope caused: here it ends."""
