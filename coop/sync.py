@@ -135,12 +135,12 @@ class Holdable(Primitive):
 class Lock(Holdable):
     """One task at a time holds it; it is handed to the one that has waited longest."""
 
-    __slots__ = ("owner",)
+    __slots__ = ("holder",)
 
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__("acquire", name)
         #: The task that holds it, or None.  Somebody waits only while there is one.
-        self.owner: Task | None = None
+        self.holder: Task | None = None
 
     @operation
     def acquire(self) -> Coop[Lock]:
@@ -152,10 +152,10 @@ class Lock(Holdable):
         if scheduler.budget <= 0:
             yield None
         task = scheduler.current
-        if self.owner is None:
+        if self.holder is None:
             scheduler.budget -= 1
-            self.owner = task
-        elif self.owner is task:
+            self.holder = task
+        elif self.holder is task:
             raise self._second_acquire()
         else:
             yield Spot(self._lot, task)
@@ -163,10 +163,10 @@ class Lock(Holdable):
 
     def try_acquire(self) -> Lock | WouldBlock:
         task = current_task()
-        if self.owner is None:
-            self.owner = task
+        if self.holder is None:
+            self.holder = task
             return self
-        if self.owner is task:
+        if self.holder is task:
             raise self._second_acquire()
         return WOULDBLOCK
 
@@ -176,19 +176,19 @@ class Lock(Holdable):
         Errors: MisuseError when another task holds it, or none.
         """
         # Outside any task it is let pass: a generator that is closed by force releases too.
-        owner = self.owner
-        if owner is None or (owner.scheduler.current or owner) is not owner:
+        holder = self.holder
+        if holder is None or (holder.scheduler.current or holder) is not holder:
             raise self._not_held("release")
         lot = self._lot
-        self.owner = lot.call_first().value if lot.spots else None
+        self.holder = lot.call_first().value if lot.spots else None
 
     def blockers(self) -> list[Task]:
         """Return whom those in line wait for: the holder."""
-        return [] if self.owner is None else [self.owner]
+        return [] if self.holder is None else [self.holder]
 
     def __enter__(self) -> Lock:
-        owner = self.owner
-        if owner is None or owner.scheduler.current is not owner:
+        holder = self.holder
+        if holder is None or holder.scheduler.current is not holder:
             raise self._not_held("enter")
         return self
 
@@ -204,10 +204,10 @@ class Lock(Holdable):
         )
 
     def _state(self) -> str:
-        if self.owner is None:
+        if self.holder is None:
             return "free"
-        ended = ", which has ended" if self.owner.is_done else ""
-        return f"held by {self.owner.name!r}{ended}"
+        ended = ", which has ended" if self.holder.is_done else ""
+        return f"held by {self.holder.name!r}{ended}"
 
 
 class Semaphore(Holdable):
@@ -404,7 +404,7 @@ class Condition(Primitive):
         Errors: MisuseError when this task does not hold the lock.
         """
         self._check_held("wait")
-        spot = _ConditionSpot(self, self.lock.owner)
+        spot = _ConditionSpot(self, self.lock.holder)
         self.lock.release()
         try:
             yield spot
@@ -463,7 +463,7 @@ class Condition(Primitive):
         yield  # an operation is a generator, also one that never waits
 
     def _check_held(self, verb: str) -> None:
-        if self.lock.owner is not current_task():
+        if self.lock.holder is not current_task():
             raise MisuseError(
                 f"cannot {verb} on {self!r} without its lock: do it inside "
                 "'with (yield from condition.acquire()): …'"
