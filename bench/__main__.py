@@ -22,6 +22,7 @@ WORKS: dict[str, ModuleType] = {
     "scale": scale,
     "flood": flood,
 }
+UNRECORDED = ("do", "work", "unrecorded")
 DEFAULTS = {"idle": {"rounds": 3}, "http": {"seconds": 1.0}}
 
 
@@ -56,6 +57,7 @@ def add_work(parser: argparse.ArgumentParser, name: str, work: ModuleType) -> No
     parser.add_argument("--rounds", type=int, default=9, help="slices of each server")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a slice")
     parser.add_argument("--peers", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--unrecorded", action="store_true", help="print only, write no results")
     work.add_options(parser)
     parser.set_defaults(do=run, work=name, **DEFAULTS.get(name, {}))
 
@@ -65,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     environment.require_set_up()
     work = WORKS[options.work]
     cases, skipped = work.measure(options)
-    settings = {name: value for name, value in vars(options).items() if name not in ("do", "work")}
+    settings = {name: value for name, value in vars(options).items() if name not in UNRECORDED}
     result = results.Result(
         work=options.work,
         title=work.TITLE,
@@ -75,9 +77,10 @@ def run(options: argparse.Namespace) -> None:
         machine=environment.machine(),
         versions=environment.versions(),
     )
-    result.save()
     tables.print_result(result)
-    draw(options.work)
+    if not options.unrecorded:
+        result.save()
+        draw(options.work)
 
 
 def run_all() -> None:

@@ -17,7 +17,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 
 from bench.paths import RESULTS
-from bench.results import Case, Result, base_of, load
+from bench.results import BASE, Case, Result, base_of, load
 from bench.rounds import ratios, spread
 
 OURS, OTHERS, INK, GRID = "#1f6f8b", "#b9c4cc", "#22282c", "#e3e7ea"
@@ -33,6 +33,7 @@ STYLE = {
     "ytick.color": INK,
     "font.size": 9,
     "svg.hashsalt": "coop",
+    "svg.fonttype": "none",
 }
 
 
@@ -75,7 +76,7 @@ def draw_case(axes: Axes, case: Case) -> None:
     for place, name in enumerate(names):
         bar = spreads[name]
         errors = [[bar.median - bar.low], [bar.high - bar.median]]
-        colour = OURS if name.startswith(base) else OTHERS
+        colour = OURS if name == BASE else OTHERS
         axes.barh(place, bar.median, xerr=errors, color=colour, ecolor=INK, height=0.7, capsize=2)
         axes.text(bar.high, place, f"  {bar.median:.2f}", va="center", fontsize=8)
     axes.set_yticks(range(len(names)), names)
@@ -88,12 +89,11 @@ def draw_case(axes: Axes, case: Case) -> None:
 def draw_curves(cases: list[Case]) -> pyplot.Figure:
     """Return a figure with one curve for each peer, over the `at` of the cases."""
     figure, axes = pyplot.subplots(figsize=(7.5, 4.5))
-    base = base_of(cases[0])
     for name in cases[0].figures:
         points = [(case.at, spread(case.figures[name])) for case in cases if name in case.figures]
         middle = [point.median for _, point in points]
         errors = [[p.median - p.low for _, p in points], [p.high - p.median for _, p in points]]
-        width = 2.4 if name == base else 1.2
+        width = 2.4 if name == BASE else 1.2
         axes.errorbar(
             [at for at, _ in points], middle, errors, label=name, linewidth=width, capsize=2
         )

@@ -14,4 +14,6 @@ def hello(request):
 
 
 if __name__ == "__main__":
-    coop.run(coop.http.serve(hello, host="127.0.0.1", port=int(sys.argv[1])))
+    address = {"host": "127.0.0.1", "port": int(sys.argv[1]), "backlog": 4096}
+    deadlines = coop.http.Deadlines(idle=3600.0)  # as for the peers: idle connections stay
+    coop.run(coop.http.serve(hello, **address, deadlines=deadlines, max_connections=19_000))
