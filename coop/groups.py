@@ -12,6 +12,7 @@ cancels the rest, and all the errors come out as one ExceptionGroup.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from itertools import islice
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -171,9 +172,19 @@ class Group:
 
 
 def as_generator(thing: Any) -> Any:
-    """Return what ``yield from`` can run: a coroutine of ``async def`` is no iterator."""
+    """Return what ``yield from`` can run: a coroutine of ``async def`` is no iterator.
+
+    Errors: TypeError for what is neither.
+    """
     if hasattr(thing, "__next__"):
         return thing
+    if not hasattr(thing, "__await__"):
+        raise TypeError(
+            f"the body of a task, a group or a server is a generator or a coroutine, not {thing!r}"
+            ": does the function that returned it have a 'yield'?"
+        )
+    if not hasattr(thing, "send"):
+        return thing.__await__()
     generator: Any = _await(thing)
     generator.__qualname__ = getattr(thing, "__qualname__", "await")  # for the task's name
     return generator
@@ -278,23 +289,17 @@ def map(  # noqa: A001  # coop.map, beside the built-in one
     numbered = enumerate(items)
     results: dict[int, T] = {}
 
-    def work() -> Coop[None]:
-        for index, item in numbered:
-            results[index] = yield from as_generator(function(item))
+    def work(index: int, item: Any) -> Coop[None]:
+        results[index] = yield from as_generator(function(item))
+        if limit is not None:
+            for index, item in numbered:
+                results[index] = yield from as_generator(function(item))
 
     def body(members: Group) -> Coop[None]:
-        if limit is None:
-            for index, item in numbered:
-                members.spawn(_keep(results, index, function(item)))
-        else:
-            for _ in range(limit):
-                members.spawn(work())
+        for index, item in islice(numbered, limit):
+            members.spawn(work(index, item))
         return
         yield  # the body of a group is a generator
 
     yield from group(body)
     return [results[index] for index in range(len(results))]
-
-
-def _keep(results: dict[int, T], index: int, generator: Coop[T]) -> Coop[None]:
-    results[index] = yield from as_generator(generator)
