@@ -4,12 +4,13 @@ Charter: reads arguments, runs one work, prints it, writes results/WORK.json and
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 from types import ModuleType
 
 from bench import environment, results, tables
-from bench.paths import PYTHON, REPOSITORY
+from bench.paths import PYTHON, REPOSITORY, RESULTS
 from bench.rounds import Failed
 from bench.works import echo, echo_timeout, flood, http, idle, scale, scheduler
 
@@ -23,12 +24,13 @@ WORKS: dict[str, ModuleType] = {
     "flood": flood,
 }
 UNRECORDED = ("do", "work", "unrecorded")
-DEFAULTS = {"idle": {"rounds": 3}, "http": {"seconds": 1.0}}
+DEFAULTS: dict[str, dict[str, float]] = {"idle": {"rounds": 3}, "http": {"seconds": 1.0}}
 
 
 def main() -> None:
     """Do what the command line says."""
     options = read_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that servers are stopped
     try:
         options.do(options)
     except (environment.SetupError, Failed) as err:
@@ -102,7 +104,7 @@ def draw_charts(options: argparse.Namespace) -> None:
 
 def recorded(names: list[str]) -> list[str]:
     """Return the works asked for, or all that have a result."""
-    return names or [name for name in WORKS if (results.RESULTS / f"{name}.json").exists()]
+    return names or [name for name in WORKS if (RESULTS / f"{name}.json").exists()]
 
 
 def draw(*names: str) -> None:

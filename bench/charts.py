@@ -78,7 +78,9 @@ def draw_case(axes: Axes, case: Case) -> None:
         errors = [[bar.median - bar.low], [bar.high - bar.median]]
         colour = OURS if name == BASE else OTHERS
         axes.barh(place, bar.median, xerr=errors, color=colour, ecolor=INK, height=0.7, capsize=2)
-        axes.text(bar.high, place, f"  {bar.median:.2f}", va="center", fontsize=8)
+        label = f"{bar.median:.2f}"
+        spot = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
+        axes.annotate(label, (bar.high, place), fontsize=8, **spot)
     axes.set_yticks(range(len(names)), names)
     axes.axvline(1, color=OURS, linewidth=0.8, linestyle=":")
     axes.set_title(case.name, loc="left", fontsize=9)

@@ -4,7 +4,7 @@ Charter: reads a Result, returns lines. The ratio is coop's figure by the peer's
 the cheaper; it is the median of the ratios of each round, its quartiles in brackets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bench.results import Case, Result, base_of
 from bench.rounds import Spread, ratios, spread
@@ -66,6 +66,6 @@ def number(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def listed(items: dict[str, object]) -> str:
+def listed(items: Mapping[str, object]) -> str:
     """Return `name value, name value`."""
     return ", ".join(f"{name} {value}" for name, value in items.items())

@@ -55,6 +55,7 @@ class Program:
     def measure(self, work: str, count: int) -> float:
         """Return the CPU time of one operation in nanoseconds; Failed if it takes too long."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write(f"{work} {count}\n".encode())
         self.process.stdin.flush()
         if not select.select([self.process.stdout], [], [], PATIENCE_SECONDS)[0]:
