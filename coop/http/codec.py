@@ -23,10 +23,11 @@ from coop.http.body import ChunkedBody, FixedBody
 from coop.http.errors import HttpError
 from coop.http.fields import TOKEN_OCTETS, VALUE_OCTETS
 from coop.http.head import (
+    HOST,
     METHODS,
+    NO_BODY,
     TARGET_OCTETS,
     RequestLine,
-    find_framing_fields,
     find_line_end,
     judge_field,
     judge_framing,
@@ -87,11 +88,22 @@ PARSER_LIFE: Final[dict[ParserState, dict[str, ParserState]]] = {
 
 _HEAD: Final = ParserState.HEAD
 
+#: A field line; and one that says nothing of the message's framing, nor of the connection's end.
+_FIELD: Final = rb"[" + TOKEN_OCTETS + rb"]++:[" + VALUE_OCTETS + rb"]*+\r\n"
+_PLAIN_FIELDS: Final = (
+    rb"(?:(?![Hh][Oo][Ss][Tt]:|[CcTtEe](?i:ontent-length|ransfer-encoding|xpect):"
+    rb"|[Cc](?i:onnection):(?! [Kk]eep-[Aa]live\r))" + _FIELD + rb")*+"
+)
+#: A whole head of the most usual kind: HTTP/1.1, one good Host, no body, and the connection stays.
+#: One pattern for all: a second look for the framing fields took as long again.
+_match_plain_head: Final = re.compile(
+    rb"([A-Z]++) /[" + TARGET_OCTETS + rb"]*+ HTTP/1\.1\r\n" + _PLAIN_FIELDS
+    + rb"[Hh][Oo][Ss][Tt]:[ \t]*+" + HOST + rb"[ \t]*+\r\n" + _PLAIN_FIELDS + rb"\r\n"
+).match  # fmt: skip
 #: A whole head of the usual kind; its last group is 2 in HTTP/1.0.  What it matches breaks no rule
 #: of ``head`` but those on limits and on the meaning of fields; all else is judged line by line.
 _match_ordinary_head: Final = re.compile(
-    rb"([A-Z]++) /[" + TARGET_OCTETS + rb"]*+ HTTP/1\.(?:1|(0))\r\n"
-    rb"(?:[" + TOKEN_OCTETS + rb"]++:[" + VALUE_OCTETS + rb"]*+\r\n)++\r\n"
+    rb"([A-Z]++) /[" + TARGET_OCTETS + rb"]*+ HTTP/1\.(?:1|(0))\r\n(?:" + _FIELD + rb")++\r\n"
 ).match
 #: The shortest field line there is: a letter, the colon, CRLF.
 _LEAST_FIELD_BYTES: Final = 4
@@ -111,11 +123,13 @@ class RequestParser:
 
     __slots__ = (
         "_at", "_body", "_buffer", "_checked_bytes", "_error", "_fields", "_has_blank_line",
-        "_httptools", "_limits", "_line", "_plain_bytes", "_request_line", "state",
+        "_httptools", "_limits", "_line", "_plain_bytes", "_request_line", "has_rest", "state",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.state = ParserState.HEAD
+        #: When a request, or its body, is complete: whether something was received behind it.
+        self.has_rest = False
         self._limits = limits
         #: What was received; what lies before ``_at`` has been used up.
         self._buffer = b""
@@ -167,23 +181,20 @@ class RequestParser:
         elif data:
             self._append(data)
             return self._next_by_line()
-        found = _match_ordinary_head(self._buffer, self._at)
+        found = _match_plain_head(self._buffer, self._at)
         if found is None or self._line:
-            return self._next_by_line()
-        head = found[0]
-        method = METHODS.get(found[1])
+            return self._next_ordinary()
+        head, name = found.group(0, 1)
         size = len(head)
+        method = METHODS.get(name)
         if method is None or (size > self._plain_bytes and not self._keeps_limits(head)):
             return self._next_by_line()
-        fields = find_framing_fields(head)
-        if len(fields) != 1 or not fields[0][0] or found.lastindex != 1:
-            return self._next_framed(method, head, 0 if found[2] else 1)
-        # Nothing but one good Host says how to go on: no body, and the connection stays.
         try:
             self._httptools.feed_data(head)
         except httptools.HttpParserError:
             return self._next_by_line()
-        self._at += size
+        self._at = end = self._at + size
+        self.has_rest = end < len(self._buffer)
         self._body = None
         self._has_blank_line = False
         return Request(method, head)
@@ -206,6 +217,7 @@ class RequestParser:
             self._fail(error)
             raise
         if body.is_done:
+            self.has_rest = self._at < len(self._buffer)
             self._advance("body_end")
         elif not piece:
             return NEED_DATA
@@ -226,18 +238,25 @@ class RequestParser:
 
     # -- heads that are not plain, or not complete -----------------------------------------------
 
+    def _next_ordinary(self) -> Request | NeedData:
+        """Take a whole head of which only the meaning of its fields is still to be judged."""
+        found = _match_ordinary_head(self._buffer, self._at)
+        if found is None or self._line:
+            return self._next_by_line()
+        head = found[0]
+        method = METHODS.get(found[1])
+        if method is None or not self._keeps_limits(head):
+            return self._next_by_line()
+        try:
+            return self._finish_head(method, head, 0 if found[2] else 1)
+        except HttpError as error:
+            self._fail(error)
+            raise
+
     def _keeps_limits(self, head: bytes) -> bool:
         return (
             len(head) <= self._checked_bytes and head.count(b"\n") - 2 <= self._limits.header_count
         )
-
-    def _next_framed(self, method: str, head: bytes, minor: int) -> Request:
-        """Judge what the fields of a head mean whose syntax is good."""
-        try:
-            return self._finish_head(method, head, minor)
-        except HttpError as error:
-            self._fail(error)
-            raise
 
     def _next_by_line(self) -> Request | NeedData:
         """Judge a head line by line, as far as it has come."""
@@ -256,11 +275,13 @@ class RequestParser:
         framing = judge_framing(head, minor)
         _consult_httptools(head, minor)
         self._at += len(head)
+        self.has_rest = self._at < len(self._buffer)
         self._line = self._fields = 0
         self._request_line = None
         self._has_blank_line = False
         self._begin_body(framing.content_length)
-        return Request(method, head, framing, minor)
+        # The one object for the usual case: the server knows it by identity.
+        return Request(method, head, NO_BODY if framing == NO_BODY else framing, minor)
 
     def _judge_lines(self) -> bool:
         """Judge the lines that are complete, and the octets of the one that is not.

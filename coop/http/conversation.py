@@ -16,7 +16,7 @@ from typing import Any, Final
 from coop.address import Address
 from coop.groups import as_generator
 from coop.http.codec import NEED_DATA, ParserState, RequestParser
-from coop.http.delivery import GATHER_BYTES, Delivery
+from coop.http.delivery import Delivery
 from coop.http.errors import HttpError
 from coop.http.exchange import EXCHANGE_LIFE, Exchange, ExchangeState, phase_seconds
 from coop.http.head import NO_BODY
@@ -35,6 +35,8 @@ App = Callable[[Request], Any]
 AccessLog = Callable[[Request, Response], object]
 """What is called with each request and its response, once that is sent."""
 
+#: A body up to this long is joined to its head, to be sent in one go.
+_SMALL_BYTES: Final = 65536
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 # The two steps of an exchange that never waits, taken from the table once.
 _IDLE: Final = ExchangeState.IDLE
@@ -64,6 +66,10 @@ class Site:
         self.date = DateLine(server=server_name)
         self.access_log = access_log
 
+    def date_lines(self, now: float) -> bytes:
+        """Return the Server and Date lines; ``now`` by the scheduler's clock."""
+        return self.date.lines if now < self.date.fresh_until else self.date.renew(now)
+
     def converse(self, connection: Connection) -> Coop[None]:
         """Answer the requests that come over a connection: the handler for ``coop.serve``."""
         return Conversation(self, connection).run()
@@ -74,7 +80,7 @@ class Conversation:
 
     __slots__ = (
         "_allowance", "_awaits_continue", "_connection", "_exchange", "_has_limit", "_loss",
-        "_must_close", "_parser", "_site", "_task",
+        "_must_close", "_parser", "_rest", "_site", "_task",
     )  # fmt: skip
 
     def __init__(self, site: Site, connection: Connection) -> None:
@@ -83,6 +89,8 @@ class Conversation:
         self._parser = RequestParser(site.limits)
         self._exchange = Exchange(connection, site.phase_seconds)
         self._task = current_task()
+        #: What of an answer the system did not take at once.
+        self._rest = b""
         # Of the present request, and set only when it has a body:
         #: Seconds for which the client may be silent; each byte that comes earns some back.
         self._allowance = site.deadlines.body
@@ -113,31 +121,23 @@ class Conversation:
     # -- the hot loop ---------------------------------------------------------------------------
 
     def _converse(self, data: bytes) -> Coop[None]:
-        """Answer request after request; ``data`` was received before.
-
-        Written out flat: a hello spends here a third of its time in Python, and each call more
-        would cost a hundredth.
-        """
-        site, connection, parser = self._site, self._connection, self._parser
-        exchange, task, date = self._exchange, self._task, site.date
-        app, access_log = site.app, site.access_log
-        recv, send = connection.recv, connection.socket.send
+        """Answer request after request; ``data`` was received before."""
+        parser, exchange, recv = self._parser, self._exchange, self._connection.recv
+        app, access_log = self._site.app, self._site.access_log
         request: Any
         answer: Any
         with exchange:
             while True:
-                if not data and parser.is_idle:
+                if not data and not parser.has_rest:
                     exchange.is_convenient = True
                     data = yield from recv()
                     exchange.is_convenient = False
                 try:
-                    request = parser.next_request(data)
-                    if not request:
-                        request = yield from self._finish_head(data)
-                        if request is None:
-                            return
+                    request = parser.next_request(data) or (yield from self._finish_head(data))
                 except HttpError as error:
                     yield from self._refuse(error)
+                    return
+                if request is None:
                     return
                 exchange.state = _HANDLING
                 request.source = self
@@ -151,31 +151,14 @@ class Conversation:
                         answer = yield from self._settle(answer)
                 except Exception as error:
                     answer = self._answer_error(request, error)
-                body = answer.body
-                if (
-                    type(body) is bytes
-                    and request.framing is NO_BODY
-                    and not answer.should_close
-                    and answer.status not in BODILESS
-                    and request.method != "HEAD"
-                    and len(body) < GATHER_BYTES
-                    and not task.soft_cancelled
-                ):
-                    head = answer.head(date.now(), b"Content-Length: %d\r\n" % len(body))
-                    data = head + body
-                    sent = send(data)
-                    if sent == len(data):
-                        exchange.state = _IDLE
-                    elif not (yield from self._send_rest(data, sent or 0)):
-                        return
+                if self._send_at_once(request, answer):
+                    exchange.state = _IDLE
                 elif not (yield from self._deliver(request, answer)):
                     return
                 if access_log is not None:
                     access_log(request, answer)
-                # What was said is let go, or an idle connection would keep it.
-                data = b""
-                request = answer = body = head = None
-                if not parser.is_idle:
+                data, request, answer = b"", None, None  # or an idle connection would keep them
+                if parser.has_rest:
                     yield from self._count()
 
     def _count(self) -> Coop[None]:
@@ -230,21 +213,40 @@ class Conversation:
         self._must_close = True
         yield from self._deliver(None, error_page(error.status, error.headers))
 
-    def _send_rest(self, data: bytes, sent: int) -> Coop[bool]:
-        """Send what the system did not take at once; return whether the connection goes on."""
-        self._exchange.advance("answer")
-        yield from self._connection.sendall(memoryview(data)[sent:])
-        return self._end_exchange(keep=not self._task.soft_cancelled)
+    def _send_at_once(self, request: Request, answer: Response) -> bool:
+        """Send a plain answer in one go, as nearly all are; False leaves it to ``_deliver``."""
+        body = answer.body
+        if (
+            type(body) is not bytes
+            or request.framing is not NO_BODY
+            or request.method == "HEAD"
+            or answer.should_close
+            or answer.status in BODILESS
+            or len(body) > _SMALL_BYTES
+            or self._task.soft_cancelled
+        ):
+            return False
+        lines = self._site.date_lines(self._task.scheduler.now)
+        data = answer.head(lines, b"Content-Length: %d\r\n" % len(body)) + body
+        sent = self._connection.socket.send(data)
+        if sent == len(data):
+            return True
+        self._rest = data[sent or 0 :]
+        return False
 
     def _deliver(self, request: Request | None, answer: Response) -> Coop[bool]:
         """Send an answer of any kind; return whether the connection goes on."""
+        if self._rest:
+            return (yield from self._send_rest())
         delivery = Delivery(self._connection, self._exchange, request, answer)
         keep = self._will_keep(request, answer) and not delivery.is_close_delimited
         keep_lines = b"Connection: close\r\n"
         if keep and request is not None:
             keep_lines = b"" if request.minor else b"Connection: keep-alive\r\n"
         self._exchange.advance("answer")
-        head = answer.head(self._site.date.now(), delivery.framing_lines(keep_lines))
+        head = answer.head(
+            self._site.date_lines(self._task.scheduler.now), delivery.framing_lines(keep_lines)
+        )
         try:
             yield from delivery.run(head)
         except OSError:
@@ -255,6 +257,13 @@ class Conversation:
         if keep and not self._parser.is_body_read:
             keep = yield from self._discard()
         return self._end_exchange(keep=keep and not self._task.soft_cancelled)
+
+    def _send_rest(self) -> Coop[bool]:
+        """Send what the system did not take at once."""
+        self._exchange.advance("answer")
+        rest, self._rest = self._rest, b""
+        yield from self._connection.sendall(rest)
+        return self._end_exchange(keep=not self._task.soft_cancelled)
 
     def _will_keep(self, request: Request | None, answer: Response) -> bool:
         """Say, before the head is sent, whether the connection will go on behind the answer."""
@@ -293,7 +302,9 @@ class Conversation:
         if state is ExchangeState.HEAD:
             page = error_page(408)
             lines = b"Content-Length: %d\r\nConnection: close\r\n" % len(page.body)
-            self._connection.socket.send(page.head(self._site.date.now(), lines) + page.body)
+            self._connection.socket.send(
+                page.head(self._site.date_lines(self._task.scheduler.now), lines) + page.body
+            )
         elif state is not _IDLE:
             logger.debug("%r takes nothing: it is reset", self._connection)
             self._reset()

@@ -188,14 +188,13 @@ def test_closing_a_response_closes_its_generator() -> None:
 
 
 def test_the_date_is_made_once_a_second() -> None:
-    now = 784111777.0
-    line = DateLine(lambda: now, server="me")
-    first = line.now()
-    assert b"Server: me\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n" == first
-    now += 0.5
-    assert first is line.now()
-    now += 0.5
-    assert b":38 GMT" in line.now()
+    wall = 784111777.25
+    date = DateLine(lambda: wall, server="me")
+    assert b"Server: me\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n" == date.renew(5.0)
+    assert 5.75 == date.fresh_until
+    wall += 0.75
+    assert b":38 GMT" in date.renew(5.75)
+    assert b":38 GMT" in date.lines
 
 
 def test_an_http_error_has_a_status_of_an_error() -> None:
