@@ -2,7 +2,7 @@
 
 from coop.address import Address, parse_address
 from coop.channel import CLOSED, Channel, PriorityQueue, Queue
-from coop.choice import Chosen, after, first, readable, writable
+from coop.choice import Alternative, Chosen, LineAlternative, after, first, readable, writable
 from coop.datagram import DatagramSocket, open_datagram
 from coop.dial import connect
 from coop.executors import run_in_executor
@@ -22,6 +22,7 @@ from coop.outcomes import (
     ResolveError,
     TaskCancelled,
 )
+from coop.parking import ParkingLot
 from coop.runtime import run
 from coop.scopes import Scope, convenient, move_on_after, shield, timeout
 from coop.server import Server, serve
@@ -30,6 +31,9 @@ from coop.stopwatch import Clock, Countdown, Stopwatch
 from coop.stream import Connection
 from coop.sync import Barrier, CapacityLimiter, Condition, Event, Lock, Semaphore
 from coop.task import Task
+from coop.tls import TlsConnection, start_tls
+from coop.tls_context import tls_client_context, tls_server_context
+from coop.tls_socket import TlsError, TruncatedError
 from coop.traps import Coop, Operation, Waiter, current_scheduler, current_task
 from coop.waits import sleep, sleep_until, spawn, wait_readable, wait_writable
 
@@ -37,6 +41,7 @@ __all__ = [
     "CLOSED",
     "WOULDBLOCK",
     "Address",
+    "Alternative",
     "Barrier",
     "BusyError",
     "Cancelled",
@@ -56,10 +61,12 @@ __all__ = [
     "Group",
     "IncompleteError",
     "LimitError",
+    "LineAlternative",
     "Listener",
     "Lock",
     "MisuseError",
     "Operation",
+    "ParkingLot",
     "PriorityQueue",
     "Queue",
     "ResolveError",
@@ -70,7 +77,10 @@ __all__ = [
     "Stopwatch",
     "Task",
     "TaskCancelled",
+    "TlsConnection",
+    "TlsError",
     "Tree",
+    "TruncatedError",
     "Waiter",
     "after",
     "connect",
@@ -94,7 +104,10 @@ __all__ = [
     "sleep",
     "sleep_until",
     "spawn",
+    "start_tls",
     "timeout",
+    "tls_client_context",
+    "tls_server_context",
     "tree",
     "wait_readable",
     "wait_writable",

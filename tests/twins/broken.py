@@ -1,0 +1,300 @@
+"""Broken twins: primitives that break one promise each, in the way real ones have.
+
+They are kept so that the checks can be checked: a promise that one of these passes is no test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import coop
+from coop.parking import Spot
+from coop.traps import current_task, operation
+
+# -- locks --------------------------------------------------------------------------------------
+
+
+class LifoLock(coop.Lock):
+    """Serves the one that came last."""
+
+    __slots__ = ()
+
+    def release(self) -> None:
+        if self._lot.spots:
+            self._lot.spots.move_to_end(next(reversed(self._lot.spots)), last=False)
+        super().release()
+
+
+class BargingLock(coop.Lock):
+    """Wakes the first and lets it try again, so that whoever comes in between overtakes it."""
+
+    __slots__ = ()
+
+    @operation
+    def acquire(self) -> Any:
+        while self.holder is not None:
+            yield Spot(self._lot, current_task())
+        self.holder = current_task()
+        return self
+
+    def release(self) -> None:
+        self.holder = None
+        self._lot.wake_first()
+
+
+class ForgetfulLock(coop.Lock):
+    """Notes the holder when it runs, not when it is woken: in between, the lock looks free."""
+
+    __slots__ = ()
+
+    @operation
+    def acquire(self) -> Any:
+        if self.holder is not None:
+            yield Spot(self._lot, current_task())
+        self.holder = current_task()
+        return self
+
+    def release(self) -> None:
+        self.holder = None
+        self._lot.wake_first()
+
+
+class _StayingSpot(Spot):
+    __slots__ = ()
+
+    def abort(self) -> None:
+        self.task = None  # and stays in line
+
+
+class LosingLock(coop.Lock):
+    """A cancelled waiter stays in line, and the lock is handed to it (as in bpo-27585)."""
+
+    __slots__ = ()
+
+    @operation
+    def acquire(self) -> Any:
+        if self.holder is None:
+            self.holder = current_task()
+        else:
+            yield _StayingSpot(self._lot, current_task())
+        return self
+
+    def release(self) -> None:
+        self.holder = None
+        if self._lot.spots:
+            spot, _ = self._lot.spots.popitem(last=False)
+            self.holder = spot.value
+            spot.wake()
+
+
+class PinningLock(coop.Lock):
+    """Remembers everyone who ever held it."""
+
+    past: list[Any] = []  # noqa: RUF012  # shared by all: that is the fault
+
+    __slots__ = ()
+
+    def release(self) -> None:
+        self.past.append(self.holder)
+        super().release()
+
+
+class MintingSemaphore(coop.Semaphore):
+    """Gives a permit back when a waiter is cancelled, though it had none."""
+
+    __slots__ = ()
+
+    @operation
+    def acquire(self) -> Any:
+        if self.value > 0:
+            self.value -= 1
+            return self
+        try:
+            yield Spot(self._lot)
+        except coop.Cancelled:
+            self.release()
+            raise
+        return self
+
+
+class DroppingSemaphore(coop.Semaphore):
+    """Frees the permit without looking who waits when nobody has for long."""
+
+    __slots__ = ()
+
+    def release(self) -> None:
+        if len(self._lot.spots) == 1:
+            self._lot.spots.clear()
+            self.value += 1
+        else:
+            super().release()
+
+
+class OverfullLimiter(coop.CapacityLimiter):
+    """Lets one more in when there is a queue."""
+
+    __slots__ = ()
+
+    def _admit(self) -> None:
+        while self._lot.spots and len(self._borrowers) <= self._total:
+            self._borrowers[self._lot.call_first().value] = None
+
+
+# -- the others ---------------------------------------------------------------------------------
+
+
+class QuietEvent(coop.Event):
+    """Wakes only the first of those who wait."""
+
+    __slots__ = ()
+
+    def set(self) -> None:
+        self.is_set = True
+        self._lot.wake_first()
+
+
+class RecheckingEvent(coop.Event):
+    """Has the woken look again, who then miss an event that was cleared at once."""
+
+    __slots__ = ()
+
+    @operation
+    def wait(self) -> Any:
+        while not self.is_set:
+            yield Spot(self._lot)
+
+
+class DeafCondition(coop.Condition):
+    """A notification dies with the task that was to have it (as in gh-112202)."""
+
+    __slots__ = ()
+
+    def move_first(self, *, passes_on: bool) -> None:
+        super().move_first(passes_on=False)
+
+
+class LooseCondition(coop.Condition):
+    """Ends a cancelled wait without taking the lock again."""
+
+    __slots__ = ()
+
+    @operation
+    def wait(self) -> Any:
+        self.lock.release()
+        yield Spot(self._lot, current_task())
+        yield from self.lock.acquire()
+
+    def move_first(self, *, passes_on: bool) -> None:
+        self._lot.wake_first()
+
+
+class CountingBarrier(coop.Barrier):
+    """Counts those who came, also when they have left again."""
+
+    __slots__ = ("came",)
+
+    def __init__(self, parties: int) -> None:
+        super().__init__(parties)
+        self.came = 0
+
+    @operation
+    def wait(self) -> Any:
+        place = self.came
+        self.came += 1
+        if self.came < self.parties:
+            yield Spot(self._lot)
+        else:
+            self.came = 0
+            self._lot.wake_all()
+        return place
+
+
+# -- channels -----------------------------------------------------------------------------------
+
+
+class DoublingChannel(coop.Channel[Any]):
+    """Keeps the value of a sender that was cancelled while it waited for room."""
+
+    __slots__ = ()
+
+    @operation
+    def send(self, value: Any) -> Any:
+        if self.try_send(value) is coop.WOULDBLOCK:
+            self._append(value)
+            self.sent += 1
+            while len(self._buffer) > (self.capacity or 0):
+                yield None
+
+
+class DroppingChannel(coop.Channel[Any]):
+    """Takes a value first and then passes: a cancel in between loses it (as in gh-86296)."""
+
+    __slots__ = ()
+
+    @operation
+    def recv(self) -> Any:
+        value = self.try_recv()
+        if value is coop.WOULDBLOCK:
+            spot = Spot(self._receivers)
+            yield spot
+            return spot.value
+        yield None
+        return value
+
+
+class OvertakingChannel(coop.Channel[Any]):
+    """Puts a waiting sender's value where there is room, and lets newer ones go before it."""
+
+    __slots__ = ()
+
+    @operation
+    def recv(self) -> Any:
+        if self._buffer:
+            value = self._take()
+            if self._senders.spots:
+                self._senders.spots.move_to_end(next(reversed(self._senders.spots)), last=False)
+                self._append(self._senders.call_first().value)
+                self.sent += 1
+            return value
+        value = self.try_recv()
+        if value is coop.WOULDBLOCK:
+            spot = Spot(self._receivers)
+            yield spot
+            return spot.value
+        return value
+
+
+class LeavingChannel(coop.Channel[Any]):
+    """Forgets those who wait to receive when it is closed."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@operation
+def greedy_first(*alternatives: Any, **named: Any) -> Any:
+    """Leave the other lines only when it runs: what they were handed meanwhile is lost."""
+    things = [*enumerate(alternatives), *named.items()]
+    spots: dict[Any, Any] = {}
+    for which, thing in things:
+        offer = thing if hasattr(thing, "attempt") else thing.as_alternative()
+        value = offer.attempt()
+        if value is not coop.WOULDBLOCK:
+            for spot, _ in spots.values():
+                spot.abort()
+            return coop.Chosen(which, value)
+        if hasattr(offer, "find_lot"):
+            spots[which] = (Spot(offer.find_lot(), offer.brought), offer)
+    try:
+        while all(spot in spot.lot.spots for spot, _ in spots.values()):
+            yield None
+            if "late" in named and coop.current_scheduler().turns > 500:
+                return coop.Chosen("late", None)
+        for which, (spot, offer) in spots.items():
+            if spot not in spot.lot.spots:
+                return coop.Chosen(which, offer.conclude(spot.value))
+    finally:
+        for spot, _ in spots.values():
+            spot.abort()
