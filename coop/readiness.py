@@ -121,7 +121,10 @@ class Descriptors:
                 self._scheduler.poller.forget(descriptor.fd)
                 way.is_watched = False
             way.is_ready = True
-            way.wake()
+            if way.task is not None:
+                # Thrown in, for another try could find the number to be somebody else's by then.
+                way.task.error = ClosedError(f"closed while a task waited until {way.reason()}")
+                way.wake()
             if way in self._arms:
                 self._arms[way].wake()
 

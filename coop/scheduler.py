@@ -223,12 +223,10 @@ class Scheduler:
             waiter = task.waiter
             if waiter is not None and waiter.until <= now:
                 waiter.wake()
-            scope = task.scope
-            if scope is not None and task.deadline <= now:
-                scope.expire(now)
-            waiter = task.waiter
-            if waiter is not None:
-                self.arm(task, min(task.deadline, waiter.until))
+            if task.scope is not None and task.deadline <= now:
+                task.scope.expire(now)
+            if task.waiter is not None:
+                self.arm(task, min(task.deadline, task.waiter.until))
 
     def _patience(self) -> float | None:
         """How long the poll may block: not at all, until the next alarm, or for ever (None)."""

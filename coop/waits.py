@@ -10,6 +10,7 @@ import math
 from collections.abc import Generator
 from typing import Any, Protocol
 
+from coop.outcomes import ClosedError
 from coop.readiness import wait_ready
 from coop.task import Task
 from coop.traps import Coop, Sleep, current_scheduler, current_task, operation, running
@@ -69,8 +70,7 @@ def wait_readable(thing: HasFileno | int) -> Coop[None]:
     Errors: BusyError when another task waits for the same; ClosedError when it is closed
     meanwhile; MisuseError for what cannot be waited for, such as a regular file.
     """
-    fd = thing if isinstance(thing, int) else thing.fileno()
-    with current_scheduler().descriptors.lend(fd) as descriptor:
+    with current_scheduler().descriptors.lend(_fd_of(thing)) as descriptor:
         yield from wait_ready(descriptor.reader)
 
 
@@ -80,6 +80,12 @@ def wait_writable(thing: HasFileno | int) -> Coop[None]:
 
     Errors: as ``wait_readable``.
     """
-    fd = thing if isinstance(thing, int) else thing.fileno()
-    with current_scheduler().descriptors.lend(fd) as descriptor:
+    with current_scheduler().descriptors.lend(_fd_of(thing)) as descriptor:
         yield from wait_ready(descriptor.writer)
+
+
+def _fd_of(thing: HasFileno | int) -> int:
+    fd = thing if isinstance(thing, int) else thing.fileno()
+    if fd < 0:
+        raise ClosedError(f"{thing!r} is closed: there is nothing to wait for")
+    return fd

@@ -104,6 +104,9 @@ class World:
     def check_empty(self) -> None:
         assert {} == self.scheduler.tasks
         assert [] == list(self.scheduler.ready)
+        self.check_empty_network()
+
+    def check_empty_network(self) -> None:
         assert {} == self.scheduler.descriptors.table, "a descriptor was not forgotten"
         assert {} == self.poller.watched, "a descriptor is still watched"
 
