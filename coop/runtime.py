@@ -70,7 +70,8 @@ def run(
 def run_in(scheduler: Scheduler, main: Coop[T]) -> T:
     """Run a generator to its end in a scheduler that is put together already."""
     members = scheduler.root = Group(name="run")
-    root = scheduler.spawn(_hold(members, main), owner=_Nobody(), name="main")
+    body = members.run_body(as_generator(main))
+    root = scheduler.spawn(body, owner=_Nobody(), name="main")
     with _heed_interrupts(scheduler, root) as interrupts:
         try:
             scheduler.run_until_done(root)
@@ -86,9 +87,10 @@ def run_in(scheduler: Scheduler, main: Coop[T]) -> T:
     if interrupts:
         raise KeyboardInterrupt
     try:
+        members.raise_errors("run", unwrap=True)
         return root.result  # type: ignore[no-any-return]
     finally:
-        del root  # the error's traceback keeps this frame, and would keep the task through it
+        del root, body  # the error's traceback keeps this frame, and would keep the task through it
 
 
 class _Nobody:
@@ -96,12 +98,6 @@ class _Nobody:
 
     def task_ended(self, task: Task, was_joined: bool) -> None:
         pass
-
-
-def _hold(members: Group, main: Coop[T]) -> Coop[T]:
-    value: Any = yield from members.run_body(as_generator(main))
-    members.raise_errors("run", unwrap=True)
-    return value  # type: ignore[no-any-return]
 
 
 def _unwind(scheduler: Scheduler, root: Task) -> None:

@@ -166,7 +166,7 @@ class Scheduler:
     def _throw(self, task: Task) -> Any:
         error, task.error = task.error, None
         try:
-            return task.context.run(task.generator.throw, error)
+            return task.context.run(task.generator.throw, error)  # type: ignore[arg-type]
         finally:
             del error  # or its traceback would pin this frame, and with it the task
 
