@@ -112,6 +112,11 @@ def _unwind(scheduler: Scheduler, root: Task) -> None:
 
 def _throw_away(scheduler: Scheduler) -> None:
     """Close every generator where it stands."""
+    scheduler.current = None
+    for task in scheduler.tasks.values():
+        if task.waiter is not None:
+            # Or what one of them releases would be handed to another that is as dead.
+            task.waiter.abort()
     for task in list(scheduler.tasks.values()):
         try:
             task.generator.close()
