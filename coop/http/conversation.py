@@ -106,17 +106,23 @@ class Conversation:
     def run(self) -> Coop[None]:
         """Converse until the client leaves, a deadline passes, or something goes wrong."""
         data: bytes | WouldBlock = b""
-        while True:
-            yield from self._converse(data or b"")
+        is_over = False
+        try:
+            while not is_over:
+                yield from self._converse(data or b"")
+                is_over = not self._exchange.caught or self._exchange.has_expired
+                if not is_over:
+                    # Idle when the server was told to stop; a request may have come meanwhile.
+                    data = self._connection.socket.recv(RECV_BYTES)
+                    is_over = not data
+                    self._exchange = Exchange(self._connection, self._site.phase_seconds)
             if self._exchange.has_expired:
                 self._give_up(self._exchange.state)
-            if not self._exchange.caught or self._exchange.has_expired:
-                return
-            # The server was told to stop while we waited; a request may have come meanwhile.
-            data = self._connection.socket.recv(RECV_BYTES)
-            if not data:
-                return
-            self._exchange = Exchange(self._connection, self._site.phase_seconds)
+        except BaseException:
+            self._exchange.advance("break")
+            raise
+        if self._exchange.state is not ExchangeState.BROKEN:
+            self._exchange.advance("end")
 
     # -- the hot loop ---------------------------------------------------------------------------
 
@@ -151,12 +157,14 @@ class Conversation:
                         answer = yield from self._settle(answer)
                 except Exception as error:
                     answer = self._answer_error(request, error)
-                if self._send_at_once(request, answer):
+                if keep := self._send_at_once(request, answer):
                     exchange.state = _IDLE
-                elif not (yield from self._deliver(request, answer)):
-                    return
+                else:
+                    keep = yield from self._deliver(request, answer)
                 if access_log is not None:
                     access_log(request, answer)
+                if not keep:
+                    return
                 data, request, answer = b"", None, None  # or an idle connection would keep them
                 if parser.has_rest:
                     yield from self._count()
@@ -171,13 +179,11 @@ class Conversation:
     def _finish_head(self, data: bytes) -> Coop[Request | None]:
         """Receive the rest of a head; None when the client has left."""
         if not data and self._parser.is_idle:
-            self._exchange.advance("end")
             return None
         self._exchange.advance("first_bytes")
         while True:
             data = yield from self._connection.recv()
             if not data:
-                self._exchange.advance("end")
                 return None
             request = self._parser.next_request(data)
             if request:
@@ -235,35 +241,41 @@ class Conversation:
         return False
 
     def _deliver(self, request: Request | None, answer: Response) -> Coop[bool]:
-        """Send an answer of any kind; return whether the connection goes on."""
+        """Send an answer of any kind, and close it; return whether the connection goes on."""
+        self._exchange.advance("answer")
         if self._rest:
-            return (yield from self._send_rest())
+            yield from self._send_rest()
+            return self._end_exchange(keep=True)
+        try:
+            keep = yield from self._send(request, answer)
+            if keep and not self._parser.is_body_read:
+                keep = yield from self._discard()
+        finally:
+            answer.close()
+        return self._end_exchange(keep=keep)
+
+    def _send_rest(self) -> Coop[None]:
+        """Send what the system did not take at once."""
+        rest, self._rest = self._rest, b""
+        yield from self._connection.sendall(rest)
+
+    def _send(self, request: Request | None, answer: Response) -> Coop[bool]:
         delivery = Delivery(self._connection, self._exchange, request, answer)
+        if self._awaits_continue and delivery.may_read and answer.status < 300:
+            yield from self._send_continue()  # or the client, told the end, would send nothing
         keep = self._will_keep(request, answer) and not delivery.is_close_delimited
         keep_lines = b"Connection: close\r\n"
         if keep and request is not None:
             keep_lines = b"" if request.minor else b"Connection: keep-alive\r\n"
-        self._exchange.advance("answer")
-        head = answer.head(
-            self._site.date_lines(self._task.scheduler.now), delivery.framing_lines(keep_lines)
-        )
+        lines = self._site.date_lines(self._task.scheduler.now)
         try:
-            yield from delivery.run(head)
+            yield from delivery.run(answer.head(lines, delivery.framing_lines(keep_lines)))
         except OSError:
             raise  # the connection's end, or the file's: nothing can be said any more
         except Exception as error:
             self._break_off(error, delivery)
             return False
-        if keep and not self._parser.is_body_read:
-            keep = yield from self._discard()
-        return self._end_exchange(keep=keep and not self._task.soft_cancelled)
-
-    def _send_rest(self) -> Coop[bool]:
-        """Send what the system did not take at once."""
-        self._exchange.advance("answer")
-        rest, self._rest = self._rest, b""
-        yield from self._connection.sendall(rest)
-        return self._end_exchange(keep=not self._task.soft_cancelled)
+        return keep
 
     def _will_keep(self, request: Request | None, answer: Response) -> bool:
         """Say, before the head is sent, whether the connection will go on behind the answer."""
@@ -284,16 +296,19 @@ class Conversation:
         return remaining is None or remaining <= self._site.limits.discard_bytes
 
     def _end_exchange(self, *, keep: bool) -> bool:
-        self._exchange.advance("answered" if keep else "end")
-        return keep
+        """Go on to the next exchange if there may be one; return whether."""
+        if not keep or self._task.soft_cancelled:
+            return False
+        self._exchange.advance("answered")
+        return True
 
     def _break_off(self, error: Exception, delivery: Delivery) -> None:
-        """End an answer in such a way that the client knows it is not whole."""
-        logger.error("an answer was broken off", exc_info=error)
+        """End an answer that is not whole; its framing tells the client so, or else a reset."""
+        is_clients_fault = isinstance(error, HttpError) or self._must_close
+        level = logging.DEBUG if is_clients_fault else logging.ERROR
+        logger.log(level, "an answer was broken off", exc_info=error)
         if delivery.is_close_delimited:
             self._reset()
-        else:
-            self._exchange.advance("end")
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -302,14 +317,11 @@ class Conversation:
         if state is ExchangeState.HEAD:
             page = error_page(408)
             lines = b"Content-Length: %d\r\nConnection: close\r\n" % len(page.body)
-            self._connection.socket.send(
-                page.head(self._site.date_lines(self._task.scheduler.now), lines) + page.body
-            )
+            head = page.head(self._site.date_lines(self._task.scheduler.now), lines)
+            self._connection.socket.send(head + page.body)
         elif state is not _IDLE:
             logger.debug("%r takes nothing: it is reset", self._connection)
             self._reset()
-            return
-        self._exchange.advance("end")
 
     def _reset(self) -> None:
         """Close so that the client learns of it as an error (RST), and the system keeps nothing."""
@@ -324,7 +336,8 @@ class Conversation:
     @property
     def peer_address(self) -> Address | None:
         """The other end's address."""
-        return self._connection.peer_address
+        address = self._connection.peer_address
+        return None if address is None else address.unmapped()
 
     @property
     def is_body_read(self) -> bool:
@@ -370,8 +383,7 @@ class Conversation:
         with move_on_after(self._allowance) as patience:
             try:
                 if self._awaits_continue:
-                    self._awaits_continue = False
-                    yield from self._connection.sendall(_CONTINUE)
+                    yield from self._send_continue()
                 data = yield from self._connection.recv()
             except OSError as error:
                 self._loss = error
@@ -384,6 +396,10 @@ class Conversation:
         spare = self._allowance - (clock.now() - begin) + len(data) / deadlines.body_rate
         self._allowance = max(0.0, min(deadlines.body, spare))
         return data
+
+    def _send_continue(self) -> Coop[None]:
+        self._awaits_continue = False
+        yield from self._connection.sendall(_CONTINUE)
 
     def _discard(self) -> Coop[bool]:
         """Read what is left of the body and drop it; return whether that went well."""

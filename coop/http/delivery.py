@@ -33,7 +33,7 @@ class Delivery:
 
     __slots__ = (
         "_connection", "_exchange", "_left", "_pending", "_pending_bytes", "_response",
-        "is_chunked", "is_close_delimited", "is_headless",
+        "is_chunked", "is_close_delimited", "is_headless", "may_read",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,8 @@ class Delivery:
         #: Whether the body goes out in chunks, or ends where the connection does.
         self.is_chunked = is_open_ended and not is_old
         self.is_close_delimited = is_open_ended and is_old
+        #: Whether the body's making may read the request's body.
+        self.may_read = hasattr(response.body, "throw") or hasattr(response.body, "__anext__")
         #: Whether only the head is sent (RFC 9110 section 9.3.2).
         self.is_headless = request is not None and request.method == "HEAD"
         #: What has been made and not yet sent.
@@ -73,24 +75,21 @@ class Delivery:
         """Send the head and the body.
 
         Errors: BrokenBodyError, or the body's own error, when the body cannot be sent as told;
-        OSError when the connection broke.  The body is closed in any case.
+        OSError when the connection broke.
         """
         body = self._response.body
-        try:
-            self._put(head)
-            if self.is_headless:
-                pass
-            elif isinstance(body, bytes):
-                if len(body) >= GATHER_BYTES:
-                    yield from self._flush()
-                self._put(body)
-            elif isinstance(body, FileRegion):
-                yield from self._send_region(body)
-            else:
-                yield from self._send_pieces(body)
-            yield from self._flush()
-        finally:
-            self._response.close()
+        self._put(head)
+        if self.is_headless:
+            pass
+        elif isinstance(body, bytes):
+            if len(body) >= GATHER_BYTES:
+                yield from self._flush()
+            self._put(body)
+        elif isinstance(body, FileRegion):
+            yield from self._send_region(body)
+        else:
+            yield from self._send_pieces(body)
+        yield from self._flush()
 
     # -- pieces ---------------------------------------------------------------------------------
 

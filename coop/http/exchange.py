@@ -37,7 +37,7 @@ class ExchangeState(Enum):
     DISCARDING = "discarding"
     #: Nothing more comes from us; the connection is closed so that the peer gets everything.
     LINGERING = "lingering"
-    #: Broken off: the connection is reset.
+    #: Broken off, by the client, the server's end or us.
     BROKEN = "broken"
 
 
@@ -48,16 +48,18 @@ EXCHANGE_LIFE: Final[dict[ExchangeState, dict[str, ExchangeState]]] = {
         "request": ExchangeState.HANDLING,
         "answer": ExchangeState.SENDING,
         "end": ExchangeState.LINGERING,
+        "break": ExchangeState.BROKEN,
     },
     ExchangeState.HEAD: {
         "request": ExchangeState.HANDLING,
         "answer": ExchangeState.SENDING,
         "end": ExchangeState.LINGERING,
+        "break": ExchangeState.BROKEN,
     },
     ExchangeState.HANDLING: {
         "answer": ExchangeState.SENDING,
         "answered": ExchangeState.IDLE,
-        "end": ExchangeState.LINGERING,
+        "break": ExchangeState.BROKEN,
     },
     ExchangeState.SENDING: {
         "produce": ExchangeState.PRODUCING,
@@ -74,9 +76,10 @@ EXCHANGE_LIFE: Final[dict[ExchangeState, dict[str, ExchangeState]]] = {
     ExchangeState.DISCARDING: {
         "answered": ExchangeState.IDLE,
         "end": ExchangeState.LINGERING,
+        "break": ExchangeState.BROKEN,
     },
     ExchangeState.LINGERING: {},
-    ExchangeState.BROKEN: {},
+    ExchangeState.BROKEN: {"break": ExchangeState.BROKEN},
 }
 
 

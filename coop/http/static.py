@@ -50,6 +50,14 @@ for _type, _suffix in (
 _PACKED: Final = {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}
 
 
+_LISTING_STYLE: Final = (
+    "body { font: 1rem/1.7 system-ui, sans-serif; color: #234; max-width: 45rem; margin: 2rem auto;"
+    " padding: 0 1rem } h1 { font-size: 1.4rem; overflow-wrap: anywhere }"
+    " ul { list-style: none; padding: 0 } li { border-top: 1px solid #e3e9ee; padding: .15rem 0 }"
+    " a { color: #075; text-decoration: none } a:hover { text-decoration: underline }"
+)
+
+
 class Directory:
     """A handler that answers GET and HEAD with the files below a directory.
 
@@ -253,7 +261,7 @@ def _list(segments: list[str], path: str) -> Response:
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>Files in {title}</title></head>\n"
+        f"<title>Files in {title}</title>\n<style>{_LISTING_STYLE}</style></head>\n"
         f"<body>\n<h1>Files in {title}</h1>\n<ul>\n{up}{rows}</ul>\n</body>\n</html>\n"
     )
     return Response(page, 200, [("Content-Type", "text/html; charset=utf-8")])
