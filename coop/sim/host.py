@@ -189,10 +189,11 @@ class Host:
             running.scheduler = scheduler
             try:
                 for task in list(scheduler.tasks.values()):
+                    scheduler.current = task
                     with suppress(BaseException):
                         task.generator.close()
             finally:
-                running.scheduler = None
+                running.scheduler = scheduler.current = None
             scheduler.tasks.clear()
         self._graves.clear()
 

@@ -129,9 +129,10 @@ class Pipe:
         self._pump_at(at)
 
     def drop(self) -> None:
-        """Lose what is on the way."""
-        self.flight.clear()
-        self.flight_bytes = 0
+        """Lose what is on the way, but for what is the middle's own affair since it cut in."""
+        if not self.is_dead:
+            self.flight.clear()
+            self.flight_bytes = 0
 
     def _put(self, data: bytes, delay: float) -> None:
         world = self.world
@@ -185,10 +186,17 @@ class Pipe:
             self._reset_at = None
             self.drop()
             receiver.reset()
-        elif flight and flight[0][0] > now:
-            self._pump_at(flight[0][0])
+        else:
+            self._plan_next(now)
         if self.flight_bytes < before and self.sender.interest & WRITE:
             self.sender.touch()
+
+    def _plan_next(self, now: float) -> None:
+        """Come back for what is still under way; what waits for room is the reader's to fetch."""
+        if self.flight and self.flight[0][0] > now:
+            self._pump_at(self.flight[0][0])
+        elif self._reset_at is not None:
+            self._pump_at(self._reset_at)
 
     def _arrive(self, data: bytes, number: int) -> None:
         world = self.world
@@ -205,6 +213,7 @@ class Pipe:
     def _is_window_shut(self, now: float) -> bool:
         """Whether the receiver takes nothing for a while: struck for what has arrived only."""
         if self._window_opens > now:
+            self._pump_at(self._window_opens)
             return True
         if self.link.latency and (units := self.world.faults.strike(STOP_READING, MOST_OUTAGES)):
             self._window_opens = now + OUTAGE_SECONDS * units
