@@ -24,7 +24,7 @@ from coop.outcomes import (
 from coop.readiness import Descriptor, retry, take_turn
 from coop.scopes import move_on_after
 from coop.sockets import StreamSocket
-from coop.traps import Coop, Operation, current_scheduler, done, operation
+from coop.traps import Coop, Operation, current_scheduler, operation
 
 #: How much one ``recv`` asks for unless told otherwise, in bytes.
 RECV_BYTES: Final = 65536
@@ -70,9 +70,6 @@ class _Gone:
 
     def __getattr__(self, call: str) -> NoReturn:
         raise ClosedError("the connection was detached: use the socket that it gave away")
-
-    def fileno(self) -> int:
-        return -1
 
     def __repr__(self) -> str:
         return "detached"
@@ -247,23 +244,13 @@ class Connection:
     def sendall(self, data: bytes | bytearray | memoryview) -> Operation[None]:
         """Send all of ``data``.
 
-        What the system takes at once is given to it by the call itself, the rest when the operation
-        is run.  Waits: as long as the peer takes nothing (backpressure).  Errors: OSError when the
+        Waits: as long as the peer takes nothing (backpressure).  Errors: OSError when the
         connection broke; ClosedError; BusyError when another task is sending.  After Cancelled or
         an error an unknown part has been sent: close the connection then.
         """
         if type(data) is not bytes:
             data = memoryview(data).cast("B")
-        rest: list[Any] = [data]
-        writer = self._writer
-        scheduler = writer.scheduler
-        if writer.is_ready and not writer.is_busy and scheduler.budget > 0:
-            # The first try of retry, without it: a generator fewer for nearly every message.
-            scheduler.budget -= 1
-            if self._try_send(rest) is not WOULDBLOCK:
-                return done("Connection.sendall")
-            writer.is_ready = False
-        return retry(writer, self._try_send, rest)
+        return retry(self._writer, self._try_send, [data])
 
     def sendall_parts(self, parts: Iterable[bytes]) -> Operation[None]:
         """Send all of these, one after the other, as ``sendall`` does."""
