@@ -23,12 +23,15 @@ PACKAGE = Path(__file__).parent.parent / "coop"
 # for all of coop/http/.  An import for type checkers alone points where it likes: it names a type.
 FLOORS = {
     "ground": "outcomes stopwatch address guard",
-    "raw": "remedies base_socket stream_socket udp_socket sockets poller blocking",
+    "raw": (
+        "remedies base_socket stream_socket udp_socket sockets poller blocking tls_socket "
+        "tls_context"
+    ),
     "staircase": "traps parking",
     "machine room": "task deadlock scheduler readiness doorbell",
     "living rooms": (
-        "scopes groups choice sync channel waits executors stream datagram listener dial server "
-        "signals network"
+        "scopes groups choice sync channel waits executors stream tls datagram listener dial "
+        "server signals network"
     ),
     "upper rooms": "http sim observe",
     "roof": "runtime",
