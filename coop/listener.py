@@ -1,12 +1,14 @@
 """Listeners: where connections come in.
 
 What lives here: Listener and ``listen``.  What it must not know: what is done with a connection,
-how many there may be.  Stands on: outcomes, address, readiness, stream, the scheduler's network.
+how many there may be.  Stands on: outcomes, address, readiness, stream, tls, the scheduler's
+network.
 """
 
 from __future__ import annotations
 
 import logging
+import ssl
 from enum import Enum
 from types import TracebackType
 from typing import Final
@@ -16,6 +18,7 @@ from coop.outcomes import WOULDBLOCK, AcceptFailure, WouldBlock, errno_name, jud
 from coop.readiness import retry
 from coop.sockets import StreamSocket
 from coop.stream import Connection
+from coop.tls import check_server_context, expect_tls
 from coop.traps import Operation, current_scheduler
 
 logger = logging.getLogger("coop.listener")
@@ -43,19 +46,23 @@ LISTENER_LIFE: Final[dict[ListenerState, dict[str, ListenerState]]] = {
 class Listener:
     """A socket that listens; ``accept`` waits for the next connection."""
 
-    __slots__ = ("__weakref__", "_descriptor", "_socket", "address", "state")
+    __slots__ = ("__weakref__", "_descriptor", "_socket", "address", "state", "tls")
 
-    def __init__(self, socket: StreamSocket) -> None:
+    def __init__(self, socket: StreamSocket, *, tls: ssl.SSLContext | None = None) -> None:
         self._socket = socket
         self._descriptor = current_scheduler().descriptors.add(socket.fileno())
         #: Where it listens; the port is the real one, also when 0 was asked for.
         self.address: Address = socket.local_address
+        #: The context of the connections that come in, if they are to be encrypted.
+        self.tls = tls
         self.state = ListenerState.LISTENING
 
     def accept(self) -> Operation[Connection]:
         """Wait for a connection and return it.
 
-        A connection that is gone before it was accepted is passed over.
+        A connection that is gone before it was accepted is passed over.  With ``tls`` it is a
+        TlsConnection whose ``handshake`` is still to be waited for: not here, where one silent
+        client would keep the others out.
         Errors: OSError EMFILE, ENFILE, ENOBUFS or ENOMEM when the system is short (the listener
         stays usable: wait a little); ClosedError; BusyError when another task is accepting.
         """
@@ -69,7 +76,9 @@ class Listener:
                 raise
             logger.debug("a connection to %s was gone: %s", self.address, errno_name(error))
             return WOULDBLOCK  # if there are others, the poller says so at once
-        return WOULDBLOCK if socket is WOULDBLOCK else Connection(socket)
+        if socket is WOULDBLOCK:
+            return WOULDBLOCK
+        return Connection(socket) if self.tls is None else expect_tls(socket, self.tls)
 
     @property
     def port(self) -> int:
@@ -114,14 +123,18 @@ def listen(
     backlog: int = BACKLOG,
     reuse_port: bool = False,
     interface: str | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Listener:
     """Listen on an address, by default on every address of the machine and any free port.
 
     ``host`` is an address, a name in the hosts file, ``unix:/path``, ``host:port``, an Address, or
     None for every address of either family; ``interface`` instead names a network interface.
+    ``tls``: what ``coop.tls_server_context`` makes, for connections that are encrypted.
     Waits: never.  Errors: OSError that names the step, the address and the remedy; ResolveError;
     ValueError for an address that cannot be read.
     """
+    if tls is not None:
+        check_server_context(tls)
     network = current_scheduler().network
     address: Address | None
     if interface is not None:
@@ -135,4 +148,5 @@ def listen(
     else:
         address = network.own_address(host, port or 0)
     number = (port or 0) if address is None else address.port
-    return Listener(network.listen(address, number, backlog=backlog, reuse_port=reuse_port))
+    socket = network.listen(address, number, backlog=backlog, reuse_port=reuse_port)
+    return Listener(socket, tls=tls)

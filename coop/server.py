@@ -1,13 +1,15 @@
 """Servers: an accept loop with limits, and an orderly end.
 
 What lives here: Server, its life as a table, and ``serve``.  What it must not know: any protocol; a
-handler is a generator function of one connection.  Stands on: groups, listener, scopes, signals.
+handler is a generator function of one connection.  Stands on: groups, listener, scopes, signals,
+tls.
 """
 
 from __future__ import annotations
 
 import logging
 import signal
+import ssl
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
@@ -17,11 +19,14 @@ from coop.groups import Group, as_generator, group
 from coop.listener import BACKLOG, Listener, listen
 from coop.outcomes import AcceptFailure, errno_name, judge_accept
 from coop.parking import ParkingLot
-from coop.scopes import Scope, move_on_after
+from coop.scopes import Scope, convenient, move_on_after
+from coop.scopes import timeout as within
 from coop.signals import Signals
 from coop.stream import Connection
 from coop.task import Task
+from coop.tls import HANDSHAKE_SECONDS, TlsConnection, check_server_context
 from coop.traps import Coop, operation
+from coop.waits import wait_readable
 
 logger = logging.getLogger("coop.server")
 
@@ -61,7 +66,7 @@ class Server:
 
     __slots__ = (
         "_accepting", "_connections", "_room", "accepted", "active", "broken", "drain", "failed",
-        "handler", "listener", "max_connections", "state",
+        "handler", "handshake_timeout", "listener", "max_connections", "state", "unshaken",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +76,7 @@ class Server:
         *,
         max_connections: int | None = None,
         drain: float | None = DRAIN_SECONDS,
+        handshake_timeout: float | None = HANDSHAKE_SECONDS,
     ) -> None:
         if max_connections is not None and max_connections < 1:
             raise ValueError(f"max_connections must be 1 or more, not {max_connections!r}")
@@ -80,10 +86,12 @@ class Server:
         self.max_connections = max_connections
         #: Seconds that conversations get to finish in a stop; None is for ever.
         self.drain = drain
+        #: Seconds that a client gets for the handshake of TLS; None is for ever.
+        self.handshake_timeout = handshake_timeout
         self.state = ServerState.IDLE
         #: Counted since the start: connections accepted, open now, whose handler failed, and which
-        #: broke (reset by the peer, and the like).
-        self.accepted = self.active = self.failed = self.broken = 0
+        #: broke (reset by the peer, and the like), or never came through the handshake of TLS.
+        self.accepted = self.active = self.failed = self.broken = self.unshaken = 0
         self._accepting = Scope()
         self._connections: Group | None = None
         self._room = ParkingLot(self, "room in")
@@ -177,6 +185,10 @@ class Server:
     def _converse(self, connection: Connection) -> Coop[None]:
         try:
             with connection:
+                if isinstance(connection, TlsConnection) and not (
+                    yield from self._shake_hands(connection)
+                ):
+                    return
                 yield from as_generator(self.handler(connection))
                 yield from connection.aclose()
         except ConnectionError as error:
@@ -185,6 +197,20 @@ class Server:
         finally:
             self.active -= 1
             self._room.wake_first()
+
+    def _shake_hands(self, connection: TlsConnection) -> Coop[bool]:
+        """Do the handshake, in the connection's own task; return whether it was done."""
+        try:
+            with within(self.handshake_timeout):
+                with convenient() as silence:  # a client that has said nothing holds up no stop
+                    yield from wait_readable(connection)
+                if not silence.caught:
+                    yield from connection.handshake(timeout=None)
+        except OSError as error:
+            self.unshaken += 1
+            logger.debug("no handshake with %r: %s", connection, error)
+            return False
+        return not silence.caught
 
     def _note_failure(self, task: Task, error: BaseException) -> None:
         self.failed += 1
@@ -208,6 +234,8 @@ def serve(
     backlog: int = BACKLOG,
     drain: float | None = DRAIN_SECONDS,
     reuse_port: bool = False,
+    tls: ssl.SSLContext | None = None,
+    handshake_timeout: float | None = HANDSHAKE_SECONDS,
     on_listening: Callable[[Server], object] | None = None,
     heed_signals: bool | None = None,
 ) -> Coop[None]:
@@ -217,16 +245,27 @@ def serve(
     handler returns, the connection is closed so that the peer gets everything (``aclose``).
     ``host`` and ``port`` as for ``coop.listen``, or a ``listener`` of your own.  ``on_listening``
     is called with the Server once the port is open: it has the address, the counters, and ``stop``.
-    ``max_connections``: those beyond wait in the backlog, not accepted.  The first SIGTERM or
-    SIGINT drains: stop accepting, let conversations finish for ``drain`` seconds, cancel; the
-    second ends now.
+    ``max_connections``: those beyond wait in the backlog, not accepted.  ``tls``: what
+    ``coop.tls_server_context`` makes, for connections that are encrypted; the handler gets a
+    TlsConnection once the handshake is done, and never one that did not do it within
+    ``handshake_timeout`` seconds.  The first SIGTERM or SIGINT drains: stop accepting, let
+    conversations finish for ``drain`` seconds, cancel; the second ends now.
 
     Waits: until stopped.  Errors: as ``coop.listen``; OSError when the listener fails.
     """
     if listener is None:
-        listener = listen(host, port, backlog=backlog, reuse_port=reuse_port)
+        listener = listen(host, port, backlog=backlog, reuse_port=reuse_port, tls=tls)
+    elif tls is not None:
+        check_server_context(tls)
+        listener.tls = tls
     with listener:
-        server = Server(handler, listener, max_connections=max_connections, drain=drain)
+        server = Server(
+            handler,
+            listener,
+            max_connections=max_connections,
+            drain=drain,
+            handshake_timeout=handshake_timeout,
+        )
         if on_listening is not None:
             on_listening(server)
         yield from server.run(heed_signals=heed_signals)
