@@ -112,7 +112,7 @@ def _measure_steps(scheduler: Scheduler, longest_step: float) -> None:
 
 def _report(task: Task, what: str, frame: FrameType | None = None) -> None:
     stack = [line for line in stack_of(task, frame) if line.file != __file__]
-    logger.warning("%r %s\n%s", task, what, "\n".join(map(_show, stack)) or "  its end")
+    logger.warning("%s %s\n%s", repr(task), what, "\n".join(map(_show, stack)) or "  its end")
 
 
 def _show(line: Line) -> str:
