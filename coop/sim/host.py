@@ -88,6 +88,7 @@ class Host:
         #: The tasks that spawn makes; each is the root of a group of its own.
         self.roots: list[Task] = []
         self._graves: list[SimulatedScheduler] = []
+        self._programs: list[Any] = []
         self._boot()
 
     def _boot(self) -> None:
@@ -107,7 +108,9 @@ class Host:
             raise MisuseError(f"host {self.name!r} has no program to start")
         if self.starts and self.state is not HostState.RUNNING:
             self._boot()
-        self.spawn(self.program(), name=self.name, owner=_Program(self.world))
+        generator = self.program()
+        self._programs.append(generator)
+        self.spawn(generator, name=self.name, owner=_Program(self.world))
         self.starts += 1
         self.world.note(self.name, "start", f"start {self.starts}")
 
@@ -196,6 +199,9 @@ class Host:
                 running.scheduler = scheduler.current = None
             scheduler.tasks.clear()
         self._graves.clear()
+        while self._programs:
+            with suppress(BaseException):
+                self._programs.pop().close()  # a crash may have come before its first step
 
     def open_descriptor(self, endpoint: Endpoint | DatagramEndpoint) -> int:
         """Give the lowest free number, as a system does: numbers come back quickly."""

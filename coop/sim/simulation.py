@@ -28,7 +28,7 @@ from coop.traps import FOREVER, running
 
 #: Virtual seconds for which faults strike, and within which everything must finish after that.
 FAULTS_FOR: Final = 60.0
-FINISH_WITHIN: Final = 1200.0
+FINISH_WITHIN: Final = 7200.0
 #: Virtual seconds that hosts get to stop at the end.
 STOP_WITHIN: Final = 300.0
 #: So many rounds without the time moving are a spin.

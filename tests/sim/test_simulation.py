@@ -109,7 +109,7 @@ def test_a_run_that_does_not_finish_is_told():
         while True:
             yield from coop.sleep(1)
 
-    with pytest.raises(Unfinished, match="1260"):
+    with pytest.raises(Unfinished, match="7260"):
         run(main)
 
 

@@ -28,7 +28,7 @@ def keep_trying(attempt: Callable[..., Any], *args: Any) -> coop.Coop[Any]:
             with coop.timeout(120):
                 return (yield from attempt(*args))
         except BROKEN:
-            yield from coop.sleep(2)
+            yield from coop.sleep(10)
 
 
 def connect() -> coop.Coop[coop.Connection]:

@@ -38,7 +38,8 @@ def scenario(sim, handler):
             except OSError:
                 pass  # a refusal may have come all the same
             try:
-                assert b"413 too large\n" == (yield from conn.recv_until(b"\n"))
+                with coop.timeout(60):
+                    assert b"413 too large\n" == (yield from conn.recv_until(b"\n"))
             except BROKEN:
                 assert struck(sim, *CULPRITS) > before, "the refusal was lost by us"
 

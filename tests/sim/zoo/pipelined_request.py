@@ -31,7 +31,7 @@ def scenario(sim, handler):
                 answer = yield from conn.recv_until(b"\n")
                 assert answer == word
 
-    with coop.timeout(2000):
+    with coop.timeout(4000):
         yield from keep_trying(client)
 
 
