@@ -118,7 +118,7 @@ def format_plan(plan: Plan) -> str:
 class Faults:
     """Decides, for every opportunity of a run, whether a fault strikes; keeps the log."""
 
-    __slots__ = ("_next", "_random", "_seen", "_values", "log", "rates", "where")
+    __slots__ = ("_next", "_random", "_seen", "_values", "heard", "log", "rates", "where")
 
     def __init__(self) -> None:
         count = len(KINDS)
@@ -128,6 +128,8 @@ class Faults:
         self.log: list[Strike] = []
         #: Tells where a strike fell: (time, host, task, place).
         self.where: Callable[[], tuple[float, str, str, str]] = lambda: (0.0, "", "", "")
+        #: Is told of every strike.
+        self.heard: Callable[[Strike], object] = lambda strike: None
         self._seen = [0] * count
         self._next = [NEVER] * count
         #: For a plan: the opportunities still to be struck, last first, and how hard.
@@ -194,7 +196,9 @@ class Faults:
     def _hit(self, kind: int, number: int, span: int) -> int:
         value = self._draw_value(kind, max(1, span))
         self._plan_next(kind)
-        self.log.append(Strike(KINDS[kind].name, number, value, *self.where()))
+        strike = Strike(KINDS[kind].name, number, value, *self.where())
+        self.log.append(strike)
+        self.heard(strike)
         return value
 
     def _draw_value(self, kind: int, span: int) -> int:

@@ -112,7 +112,7 @@ class Host:
         self._programs.append(generator)
         self.spawn(generator, name=self.name, owner=_Program(self.world))
         self.starts += 1
-        self.world.note(self.name, "start", f"start {self.starts}")
+        self.world.note(self.name, "start", f"number {self.starts}")
 
     def crash(self, *, power: bool = False) -> None:
         """Lose the program with all its tasks, at once: no ``finally`` runs.

@@ -49,6 +49,8 @@ class Row(NamedTuple):
     time: float
     lane: int
     text: str
+    #: All there is to say, shown when pointed at.
+    detail: str
     style: str
     #: The segment that leaves or arrives here, and which of the two.
     segment: int
@@ -72,7 +74,7 @@ def draw(simulation: Simulation, ending: str, title: str) -> str:
     """Draw a simulation that kept its trace."""
     notes = simulation.world.trace or []
     lanes = _lanes(notes)
-    rows = _rows(notes, simulation.world.faults.log, lanes)[:_MOST_ROWS]
+    rows = [_row_of(note, lanes) for note in notes[:_MOST_ROWS]]
     width = _LEFT + _LANE * max(1, len(lanes))
     height = _TOP + _ROW * (len(rows) + 1)
     parts = [*_heads(lanes, height), *map(_draw_row, range(len(rows)), rows), *_arrows(rows)]
@@ -98,24 +100,17 @@ def _lanes(notes: list[Note]) -> dict[tuple[str, str], int]:
     return {name: number for number, name in enumerate(names)}
 
 
-def _rows(notes: list[Note], strikes: list[Strike], lanes: dict[tuple[str, str], int]) -> list[Row]:
-    rows = [_row_of(note, lanes) for note in notes]
-    for strike in strikes:
-        lane = lanes.get((strike.host, strike.task), lanes.get((strike.host, ""), 0))
-        text = f"⚡ {strike} {strike.place}"
-        rows.append(Row(strike.time, lane, text, "fault", 0, "fault"))
-    rows.sort(key=lambda row: row.time)  # stable: faults come after what happened at that time
-    return rows
-
-
 def _row_of(note: Note, lanes: dict[tuple[str, str], int]) -> Row:
-    found = _SEGMENT.search(note.detail)
-    is_network = note.what in ("sent", "arrived") and found is not None
-    style = "failed" if note.what in ("failed", "died", "crash") else "quiet" if is_network else ""
-    detail = note.detail.partition(" ")[2] if is_network else note.detail
-    segment = int(found[1]) if found is not None and is_network else 0
-    lane = lanes[note.host, note.task]
-    return Row(note.time, lane, f"{note.what} {detail}", style, segment, note.what)
+    style, text, segment = "", f"{note.what} {note.detail}", 0
+    if note.what == "FAULT":
+        style, text = "fault", f"⚡ {note.detail}"
+    elif note.what in ("failed", "died", "crash"):
+        style = "failed"
+    elif note.what in ("sent", "arrived") and (found := _SEGMENT.search(note.detail)):
+        style, segment = "quiet", int(found[1])
+    if note.what in ("sent", "arrived", "recv", "send"):
+        text = f"{note.what} {note.detail.partition(' ')[2]}"  # without the socket's name
+    return Row(note.time, lanes[note.host, note.task], text, note.detail, style, segment, note.what)
 
 
 def _heads(lanes: dict[tuple[str, str], int], height: int) -> list[str]:
@@ -123,14 +118,14 @@ def _heads(lanes: dict[tuple[str, str], int], height: int) -> list[str]:
     for (host, task), number in lanes.items():
         x = _LEFT + _LANE * number
         parts.append(f"<line class=lane x1={x} y1=20 x2={x} y2={height}></line>")
-        parts.append(f"<text class=head x={x + 4} y=20>{escape(host)}</text>")
+        parts.append(f"<text class=head x={x + 4} y=20>{escape(host or 'the network')}</text>")
         parts.append(f"<text class=host x={x + 4} y=36>{escape(task or 'the system')}</text>")
     return parts
 
 
 def _draw_row(number: int, row: Row) -> str:
     y, x = _TOP + _ROW * number, _LEFT + _LANE * row.lane + 4
-    text = escape(row.text)
+    text = escape(f"{row.what} {row.detail}")
     short = escape(row.text[:30] + ("…" if len(row.text) > 30 else ""))
     style = f" class={row.style}" if row.style else ""
     return (

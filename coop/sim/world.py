@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from coop.outcomes import Cancelled
 from coop.sim.bound import SockName
 from coop.sim.clock import VirtualClock
-from coop.sim.faults import Faults
+from coop.sim.faults import Faults, Strike
 from coop.sim.host import Host
 from coop.sim.links import Link
 from coop.task import Task
@@ -48,6 +48,7 @@ class World:
         self.clock = VirtualClock()
         self.faults = faults
         faults.where = self.whereabouts
+        faults.heard = self._note_strike
         #: For jitter, and for programs that ask the simulation for randomness.
         self.random = random.Random(~seed if seed >= 0 else seed)
         #: What happened, if anybody wants to know.
@@ -129,6 +130,9 @@ class World:
         """Take note of an error that ended a task."""
         if not isinstance(error, Cancelled):
             self.note(host.name, "failed", f"{type(error).__name__}: {error}")
+
+    def _note_strike(self, strike: Strike) -> None:
+        self.note(strike.host, "FAULT", f"{strike} {strike.place}".rstrip())
 
     def whereabouts(self) -> tuple[float, str, str, str]:
         """Say where we are: time, host, task, and the line of the user's code."""
