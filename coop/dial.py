@@ -96,15 +96,15 @@ def _connect(
 ) -> Coop[Connection]:
     with within(timeout):
         addresses = yield from _find(host, port)
-        failures: list[tuple[Address, OSError]] = []
+        code, tried = None, []
         for address in addresses:
             try:
                 return (yield from _connect_to(address, local))
             except OSError as error:
-                failures.append((address, error))
-    tried = "; ".join(f"{address}: {error.strerror or error}" for address, error in failures)
-    last = failures[-1][1]
-    raise type(last)(last.errno, f"cannot connect to {host!r}: {tried}") from last
+                # Not the error itself: its traceback keeps this frame, which would keep it.
+                code, said = error.errno, error.strerror or str(error)
+                tried.append(said if str(address) in said else f"{address}: {said}")
+    raise OSError(code, f"cannot connect to {host!r}: {'; '.join(tried)}")  # Python finds the class
 
 
 def _find(host: str | Address, port: int | None) -> Coop[list[Address]]:

@@ -13,7 +13,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Final
 
-from coop.address import Address, interface_addresses, parse_address
+from coop.address import Address, interface_addresses, parse_address, split_host_port
 from coop.outcomes import WOULDBLOCK, AcceptFailure, WouldBlock, errno_name, judge_accept
 from coop.readiness import retry
 from coop.sockets import StreamSocket
@@ -138,15 +138,17 @@ def listen(
     network = current_scheduler().network
     address: Address | None
     if interface is not None:
+        if host is not None:
+            raise ValueError(f"listen on either a host or an interface, not {host} and {interface}")
         address = interface_addresses(interface, port or 0)[0]
     elif isinstance(host, Address):
         address = host if port is None else host.with_port(port)
-    elif not host:
-        address = None
-    elif host.startswith("unix:") or (port is None and host.count(":") == 1):
+    elif host is not None and host.startswith("unix:"):
         address = parse_address(host)
     else:
-        address = network.own_address(host, port or 0)
+        if host and port is None and (host.count(":") == 1 or "]:" in host):
+            host, port = split_host_port(host)
+        address = None if host in {None, "", "*"} else network.own_address(host, port or 0)
     number = (port or 0) if address is None else address.port
     socket = network.listen(address, number, backlog=backlog, reuse_port=reuse_port)
     return Listener(socket, tls=tls)

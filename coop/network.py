@@ -12,7 +12,7 @@ import socket as system
 from pathlib import Path
 from typing import Final, Protocol
 
-from coop.address import Address, ipv4, ipv6
+from coop.address import Address, ipv4, ipv6, wildcard
 from coop.outcomes import ResolveError
 from coop.sockets import (
     StreamSocket,
@@ -138,7 +138,11 @@ def _undelayed(socket: TcpSocket) -> TcpSocket:
 
 
 def literal(host: str, port: int) -> list[Address]:
-    """Return the address that ``host`` spells out, as a list of one; empty for a name."""
+    """Return the address that ``host`` spells out, as a list of one; empty for a name.
+
+    Errors: ValueError for a port that is none.
+    """
+    wildcard(port)
     try:
         return [ipv6(host.strip("[]"), port) if ":" in host else ipv4(host, port)]
     except ValueError:
@@ -158,7 +162,7 @@ def in_hosts_file(host: str, port: int, path: Path = _HOSTS_FILE) -> list[Addres
         lines = []
     for line in lines:
         words = line.partition("#")[0].split()
-        if name in (word.lower() for word in words[1:]):
+        if name in (word.rstrip(".").lower() for word in words[1:]):
             found += literal(words[0], port)
     if name == "localhost" and not found:
         found = [ipv4("127.0.0.1", port)]
