@@ -104,7 +104,8 @@ def _connect(
                 # Not the error itself: its traceback keeps this frame, which would keep it.
                 code, said = error.errno, error.strerror or str(error)
                 tried.append(said if str(address) in said else f"{address}: {said}")
-    raise OSError(code, f"cannot connect to {host!r}: {'; '.join(tried)}")  # Python finds the class
+    what = "" if isinstance(host, Address) else f"cannot connect to {host!r}: "
+    raise OSError(code, what + "; ".join(tried))  # Python finds the class by the code
 
 
 def _find(host: str | Address, port: int | None) -> Coop[list[Address]]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from coop.address import Address
 from coop.groups import Group, as_generator, group
 from coop.listener import BACKLOG, Listener, listen
-from coop.outcomes import AcceptFailure, errno_name, judge_accept
+from coop.outcomes import AcceptFailure, MisuseError, errno_name, judge_accept
 from coop.parking import ParkingLot
 from coop.scopes import Scope, convenient, move_on_after
 from coop.scopes import timeout as within
@@ -54,9 +54,13 @@ class ServerState(Enum):
 
 #: The life of a server: {state: {event: next state}}.
 SERVER_LIFE: Final[dict[ServerState, dict[str, ServerState]]] = {
-    ServerState.IDLE: {"run": ServerState.SERVING},
+    ServerState.IDLE: {"run": ServerState.SERVING, "stop": ServerState.DRAINING},
     ServerState.SERVING: {"stop": ServerState.DRAINING, "end": ServerState.STOPPED},
-    ServerState.DRAINING: {"stop": ServerState.DRAINING, "end": ServerState.STOPPED},
+    ServerState.DRAINING: {
+        "run": ServerState.DRAINING,
+        "stop": ServerState.DRAINING,
+        "end": ServerState.STOPPED,
+    },
     ServerState.STOPPED: {"stop": ServerState.STOPPED},
 }
 
@@ -65,8 +69,9 @@ class Server:
     """A handler, a listener, and how many connections at once."""
 
     __slots__ = (
-        "_accepting", "_connections", "_room", "accepted", "active", "broken", "drain", "failed",
-        "handler", "handshake_timeout", "listener", "max_connections", "state", "unshaken",
+        "_accepting", "_connections", "_fault", "_room", "accepted", "active", "broken", "drain",
+        "failed", "handler", "handshake_timeout", "listener", "max_connections", "state",
+        "unshaken",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +99,8 @@ class Server:
         self.accepted = self.active = self.failed = self.broken = self.unshaken = 0
         self._accepting = Scope()
         self._connections: Group | None = None
+        # What made the listener unusable.
+        self._fault: OSError | None = None
         self._room = ParkingLot(self, "room in")
 
     @property
@@ -133,8 +140,13 @@ class Server:
                     yield from group(self._run_with_signals)
                 else:
                     yield from group(self._converse_with_all, on_error=self._note_failure)
+        except ExceptionGroup:
+            if self._fault is None:
+                raise
+            raise self._fault from None
         finally:
             self._advance("end")
+            self._fault = None
 
     def _run_with_signals(self, members: Group) -> Coop[None]:
         watcher = members.spawn(self._watch_signals(), name="signals")
@@ -158,17 +170,18 @@ class Server:
         connections.cancel_soon("the server is stopping")
         with move_on_after(self.drain) as patience:
             yield from connections.wait_for_children()
-        if patience.caught:
-            logger.warning("%d connections did not finish in time", self.active)
+        if patience.has_expired:
+            logger.warning("the conversations that took over %s s to end were cut off", self.drain)
 
     def _accept(self, connections: Group) -> Coop[None]:
-        while True:
+        while self.state is ServerState.SERVING:
             while self.max_connections is not None and self.active >= self.max_connections:
                 yield from self._room.park()
             try:
                 connection = yield from self.listener.accept()
             except OSError as error:
                 if judge_accept(error) is not AcceptFailure.EXHAUSTED:
+                    self._fault = error
                     raise
                 yield from self._back_off(error)
             else:
@@ -191,6 +204,8 @@ class Server:
                     return
                 yield from as_generator(self.handler(connection))
                 yield from connection.aclose()
+        except ConnectionRefusedError:
+            raise  # met elsewhere, by a handler that dialled: a failure of the handler's
         except ConnectionError as error:
             self.broken += 1
             logger.debug("%r broke: %s", connection, error)
@@ -217,7 +232,10 @@ class Server:
         logger.error("the handler in %r failed", task, exc_info=error)
 
     def _advance(self, event: str) -> None:
-        self.state = SERVER_LIFE[self.state][event]
+        following = SERVER_LIFE[self.state].get(event)
+        if following is None:
+            raise MisuseError(f"{self!r} can {event} only once: make another Server")
+        self.state = following
 
     def __repr__(self) -> str:
         return f"<server {self.address} {self.state.value}, {self.active} connections>"
