@@ -20,7 +20,7 @@ PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>
 body {{ font: 1.1rem/1.6 system-ui, sans-serif; color: #234; background: #f3f6f8; margin: 0 }}
-nav {{ background: #234; padding: .8rem 2rem }}  nav a {{ color: #cde; margin-right: 1.5rem }}
+nav {{ background: #234; padding: .8rem 2rem; display: flex; gap: 2rem }}  nav a {{ color: #cde }}
 main {{ max-width: 38rem; margin: 3rem auto; padding: 1.5rem 2.5rem 2rem; background: #fff;
         border-radius: 12px; box-shadow: 0 2px 14px #2341 }}  h1 {{ margin: 0 0 1rem }}
 h1, #now {{ color: #075 }}  #now {{ font: 600 4rem/1.4 monospace; margin: 0 }}
@@ -88,7 +88,8 @@ def tick():
 def announce(server):
     host = options.bind or "localhost"
     host = f"[{host}]" if ":" in host else host
-    print(f"serving {options.directory} on http://{host}:{server.port}/", flush=True)
+    what = f"{options.directory}, /hello, /echo and /clock"
+    print(f"serving {what} on http://{host}:{server.port}/", flush=True)
 
 
 def log(request, response):

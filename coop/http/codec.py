@@ -280,8 +280,9 @@ class RequestParser:
         self._request_line = None
         self._has_blank_line = False
         self._begin_body(framing.content_length)
-        # The one object for the usual case: the server knows it by identity.
-        return Request(method, head, NO_BODY if framing == NO_BODY else framing, minor)
+        if framing == NO_BODY and minor:
+            framing = NO_BODY  # the one object: the server knows the usual case by identity
+        return Request(method, head, framing, minor)
 
     def _judge_lines(self) -> bool:
         """Judge the lines that are complete, and the octets of the one that is not.

@@ -80,7 +80,7 @@ class Conversation:
 
     __slots__ = (
         "_allowance", "_awaits_continue", "_connection", "_exchange", "_has_limit", "_loss",
-        "_must_close", "_parser", "_rest", "_site", "_task",
+        "_must_close", "_parser", "_reader", "_rest", "_site", "_task",
     )  # fmt: skip
 
     def __init__(self, site: Site, connection: Connection) -> None:
@@ -91,7 +91,8 @@ class Conversation:
         self._task = current_task()
         #: What of an answer the system did not take at once.
         self._rest = b""
-        # Of the present request, and set only when it has a body:
+        # Of the last request that may have had a body:
+        self._reader: Request | None = None
         #: Seconds for which the client may be silent; each byte that comes earns some back.
         self._allowance = site.deadlines.body
         #: Whether the client waits for 100 (Continue) before it sends the body.
@@ -106,16 +107,17 @@ class Conversation:
     def run(self) -> Coop[None]:
         """Converse until the client leaves, a deadline passes, or something goes wrong."""
         data: bytes | WouldBlock = b""
-        is_over = False
         try:
-            while not is_over:
-                yield from self._converse(data or b"")
-                is_over = not self._exchange.caught or self._exchange.has_expired
-                if not is_over:
-                    # Idle when the server was told to stop; a request may have come meanwhile.
+            while True:
+                if self._task.soft_cancelled:
+                    # Told to stop while idle; a request may have come meanwhile.
                     data = self._connection.socket.recv(RECV_BYTES)
-                    is_over = not data
-                    self._exchange = Exchange(self._connection, self._site.phase_seconds)
+                    if not data:
+                        break
+                yield from self._converse(data or b"")
+                if self._exchange.has_expired or not self._exchange.caught:
+                    break
+                self._exchange = Exchange(self._connection, self._site.phase_seconds)
             if self._exchange.has_expired:
                 self._give_up(self._exchange.state)
         except BaseException:
@@ -318,7 +320,7 @@ class Conversation:
             page = error_page(408)
             lines = b"Content-Length: %d\r\nConnection: close\r\n" % len(page.body)
             head = page.head(self._site.date_lines(self._task.scheduler.now), lines)
-            self._connection.socket.send(head + page.body)
+            self._connection.socket.send(head + page.body)  # or not: it gets no more time
         elif state is not _IDLE:
             logger.debug("%r takes nothing: it is reset", self._connection)
             self._reset()
@@ -358,6 +360,9 @@ class Conversation:
         return (yield from self._read_piece(max_bytes))
 
     def _begin_body(self, request: Request) -> None:
+        if self._reader is not None:
+            self._reader.source = None  # whoever kept it must not read this one's body
+        self._reader = request
         self._allowance = self._site.deadlines.body
         self._awaits_continue = request.framing.expects_continue
         self._has_limit = False

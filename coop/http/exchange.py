@@ -123,6 +123,11 @@ class Exchange(Scope):
         if self.task is not None:
             self.since = self.task.scheduler.clock.now()
 
+    def cancel(self, reason: object = None) -> None:
+        """Cancel the wait for a request; not when one has just woken us, which is then answered."""
+        if self.task is not None and self.task.waiter is not None:
+            super().cancel(reason)
+
     def run_out(self) -> None:
         """Take note that the alarm has come: the phase is over, or the alarm is set anew."""
         task = self.task
