@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,15 @@ _FLAGS = """
     --remote-debugging-pipe
 """.split()  # noqa: SIM905
 
+# The browser reads from descriptor 3 and writes to 4.
+_LAUNCH = """if True:
+    import fcntl, os, sys
+    pipes = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]]
+    os.dup2(pipes[0], 3)
+    os.dup2(pipes[1], 4)
+    os.execv(sys.argv[3], sys.argv[3:])
+"""
+
 
 class Browser:
     """A browser with a profile of its own, for the length of a with-block."""
@@ -26,10 +36,9 @@ class Browser:
     def __init__(self, program: str, profile: Path) -> None:
         self._receive, theirs_out = os.pipe()
         theirs_in, self._send = os.pipe()
-        # The browser reads from descriptor 3 and writes to 4.
-        command = ["sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", program, *_FLAGS]
+        launch = [sys.executable, "-c", _LAUNCH, str(theirs_in), str(theirs_out)]
         self._process = subprocess.Popen(
-            [*command, f"--user-data-dir={profile}", "about:blank"],
+            [*launch, program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(theirs_in, theirs_out),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
