@@ -13,7 +13,7 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from coop.doorbell import Doorbell
 from coop.groups import Group, as_generator
@@ -84,11 +84,15 @@ def run_in(scheduler: Scheduler, main: Coop[T]) -> T:
         except BaseException:
             _unwind(scheduler, root)
             raise
-    if interrupts:
-        raise KeyboardInterrupt
     try:
         members.raise_errors("run", unwrap=True)
+        if interrupts:
+            raise KeyboardInterrupt
         return root.result  # type: ignore[no-any-return]
+    except Exception as error:
+        if interrupts:
+            raise KeyboardInterrupt from error  # what went wrong in the cleanup
+        raise
     finally:
         del root, body  # the error's traceback keeps this frame, and would keep the task through it
 
