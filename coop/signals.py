@@ -52,8 +52,12 @@ class Signals:
     def __enter__(self) -> Signals:
         if not self.are_available():
             raise MisuseError("signals come to the main thread only: wait for them there")
-        for number in self.numbers:
-            self._before[number] = signal.signal(number, self._take)
+        try:
+            for number in dict.fromkeys(self.numbers):
+                self._before[number] = signal.signal(number, self._take)
+        except BaseException:
+            self._put_back()  # those that were taken before one that cannot be
+            raise
         return self
 
     def __exit__(
@@ -62,6 +66,9 @@ class Signals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._put_back()
+
+    def _put_back(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
