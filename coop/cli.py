@@ -1,4 +1,4 @@
-"""The command line: ``coop ps`` and ``coop pstree`` look into running programs.
+"""The command line: ``coop ps`` and ``pstree`` look into running programs, ``sim`` simulates some.
 
 What lives here: the arguments, and the exit codes: 0 done, 1 it could not be, 2 wrong arguments.
 What it must not know: how a process is asked.  Stands on: everything.
@@ -13,11 +13,15 @@ from collections.abc import Sequence
 from coop.observe import Tree, ask, draw, find_answering, tabulate
 from coop.outcomes import CoopError
 from coop.runtime import run
+from coop.sim.command import add_arguments
+from coop.sim.command import main as simulate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     options = _parser().parse_args(arguments)
+    if options.command == "sim":
+        return simulate(options)
     try:
         print(_look(options))
     except (CoopError, OSError) as error:
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="coop", description="Look into running coop programs, without disturbing them."
+        prog="coop", description="Look into running coop programs, and simulate some."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (
@@ -41,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--timeout", type=float, default=5.0, help="seconds to wait for the answer (5)"
         )
+    text = "run a scenario in simulated networks, one for each seed, and show the first that fails"
+    add_arguments(commands.add_parser("sim", help=text, description=text))
     return parser
 
 

@@ -17,7 +17,8 @@ from collections.abc import Generator
 from types import FrameType
 from typing import Any
 
-DEBUG = os.environ.get("COOP_DEBUG", "") not in ("", "0")
+#: On by COOP_DEBUG=1, and in a test-suite unless COOP_DEBUG=0.
+DEBUG = os.environ.get("COOP_DEBUG", "1" if "pytest" in sys.modules else "") not in ("", "0")
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
 

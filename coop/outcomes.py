@@ -136,6 +136,18 @@ def judge_accept(error: OSError) -> AcceptFailure:
     return AcceptFailure.FATAL
 
 
+#: A timeout of coop's own has no errno, and is not among them.
+_LOST: Final = _codes(
+    "ECONNRESET", "EPIPE", "ECONNABORTED", "ESHUTDOWN", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH",
+    "ENETDOWN", "EHOSTDOWN", "ENOTCONN",
+)  # fmt: skip
+
+
+def is_connection_lost(error: OSError) -> bool:
+    """Whether the error says that an open connection broke: the peer's doing, or the network's."""
+    return error.errno in _LOST or (error.errno is None and isinstance(error, ConnectionError))
+
+
 def errno_name(error: OSError) -> str:
     """Return the symbolic name of the error's code, such as ``ECONNREFUSED``."""
     return errno.errorcode.get(error.errno or 0, str(error.errno))

@@ -17,7 +17,13 @@ from typing import Any, Final
 from coop.address import Address
 from coop.groups import Group, as_generator, group
 from coop.listener import BACKLOG, Listener, listen
-from coop.outcomes import AcceptFailure, MisuseError, errno_name, judge_accept
+from coop.outcomes import (
+    AcceptFailure,
+    MisuseError,
+    errno_name,
+    is_connection_lost,
+    judge_accept,
+)
 from coop.parking import ParkingLot
 from coop.scopes import Scope, convenient, move_on_after
 from coop.scopes import timeout as within
@@ -25,7 +31,7 @@ from coop.signals import Signals
 from coop.stream import Connection
 from coop.task import Task
 from coop.tls import HANDSHAKE_SECONDS, TlsConnection, check_server_context
-from coop.traps import Coop, operation
+from coop.traps import Coop, current_scheduler, operation
 from coop.waits import wait_readable
 
 logger = logging.getLogger("coop.server")
@@ -132,7 +138,9 @@ class Server:
         main thread only.  Waits: as long as it serves.  Errors: OSError when the listener fails.
         """
         if heed_signals is None:
-            heed_signals = Signals.are_available()
+            # They are the process's: a simulated host, whose scheduler has no doorbell, has none.
+            has_door = current_scheduler().doorbell is not None
+            heed_signals = has_door and Signals.are_available()
         self._advance("run")
         try:
             with self.listener:
@@ -206,7 +214,9 @@ class Server:
                 yield from connection.aclose()
         except ConnectionRefusedError:
             raise  # met elsewhere, by a handler that dialled: a failure of the handler's
-        except ConnectionError as error:
+        except OSError as error:
+            if not is_connection_lost(error):
+                raise
             self.broken += 1
             logger.debug("%r broke: %s", connection, error)
         finally:

@@ -41,16 +41,16 @@ CORE = "traps task scheduler scopes poller"
 
 # Modules of the standard library that few may import, and who.
 KEEPERS = {
-    "time": "stopwatch poller",
+    "time": "stopwatch poller sim.sealed",
     "select": "poller",
     "selectors": "",
     "asyncio": "",
     "_thread": "",
     # Its locks and identities; nobody starts a thread.
-    "threading": "traps doorbell runtime signals",
+    "threading": "traps doorbell runtime signals sim.sealed",
 }
 # Third-party packages, and the parts of the house that may know them.
-GUESTS = {"httptools": "http", "websockets": "ws", "hypothesis": "sim"}
+GUESTS = {"httptools": "http", "websockets": "ws", "hypothesis": "sim", "pytest": "sim"}
 
 FILE_LINES, FUNCTION_LINES, CORE_LINES = 400, 40, 800
 LOOPS = {"scheduler.step_all": 60}

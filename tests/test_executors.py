@@ -3,8 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, get_ident
 
-import coop
 import pytest
+
+import coop
 
 
 def test_work_runs_in_another_thread_and_its_result_comes_back():

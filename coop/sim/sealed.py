@@ -25,7 +25,6 @@ from typing import Any, Final
 
 import coop.stopwatch
 from coop.outcomes import MisuseError
-from coop.signals import Signals
 from coop.sim.scheduler import SimulatedScheduler
 from coop.sim.world import World
 from coop.traps import running
@@ -84,8 +83,6 @@ def sealed(world: World, allowed: frozenset[str]) -> Generator[None, None, None]
     stopwatch: Any = coop.stopwatch
     system: Any = type(coop.stopwatch.MONOTONIC)
     own = system.now, stopwatch.time
-    signals: Any = Signals
-    are_available = signals.are_available
     try:
         for (family, owner, name, instead), (_, _, real) in zip(CAUGHT, kept, strict=True):
             substitute = _substitute(world, family, name) if family in allowed else None
@@ -95,11 +92,8 @@ def sealed(world: World, allowed: frozenset[str]) -> Generator[None, None, None]
         # coop's own stopwatches show the simulation's time, whatever clock they were given.
         system.now = staticmethod(_virtual(own[0], world.clock.now))
         stopwatch.time = _virtual(own[1], world.clock.wall_seconds)
-        # Signals are the process's, not a simulated host's.
-        signals.are_available = staticmethod(lambda: not _is_simulated() and are_available())
         yield
     finally:
-        signals.are_available = staticmethod(are_available)
         system.now, stopwatch.time = staticmethod(own[0]), own[1]
         for owner, name, real in kept:
             setattr(owner, name, real)
