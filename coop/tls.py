@@ -7,12 +7,13 @@ waits.
 
 from __future__ import annotations
 
+import errno
 import ssl
 from contextlib import suppress
 from typing import Any, Final, Literal
 
-from coop.outcomes import BusyError, MisuseError, WouldBlock
-from coop.readiness import retry
+from coop.outcomes import WOULDBLOCK, BusyError, MisuseError, WouldBlock
+from coop.readiness import BUDGET, retry
 from coop.scopes import move_on_after
 from coop.scopes import timeout as within
 from coop.stream import LINGER_BYTES, LINGER_SECONDS, Connection, ConnectionState
@@ -57,13 +58,28 @@ class TlsConnection(Connection):
                     yield from retry(self._writer, self._socket.flush)
             except ssl.SSLError:
                 # The alert is out; with what came unread, a bare close would destroy it.
-                self.detach().close_down()
+                self._part()
                 raise
 
     def _try_recv(self, max_bytes: int) -> bytes | WouldBlock:
         # The socket itself says whether it is drained: one record at a time, so a short read
         # means nothing.
         return self._socket.recv(max_bytes)
+
+    def _try_recv_into(self, buffer: bytearray | memoryview) -> int | WouldBlock:
+        return self._socket.recv_into(buffer)
+
+    def _try_send(self, rest: list[Any]) -> WouldBlock | None:
+        # As the base does, but that a piece taken whole does not mean that the next is not.
+        for _ in range(BUDGET):
+            data = rest[0]
+            sent = self._socket.send(data)
+            if sent is WOULDBLOCK:
+                return WOULDBLOCK
+            if sent == len(data):
+                return None
+            rest[0] = memoryview(data)[sent:]
+        return WOULDBLOCK
 
     def shutdown_send(self) -> None:
         """Tell the peer that nothing more comes (close_notify); receiving goes on.  Never waits.
@@ -87,8 +103,10 @@ class TlsConnection(Connection):
 
         Waits, errors: as those of any Connection.  Without a handshake it closes at once.
         """
+        if self.is_closed:
+            return
         if self._socket.state is not TlsState.SECURE:
-            self.detach().close_down()
+            self._part()
             return
         try:
             if self.state is ConnectionState.OPEN:
@@ -105,6 +123,11 @@ class TlsConnection(Connection):
             pass  # broken or closed meanwhile: there is nothing left to keep
         finally:
             self.close()
+
+    def _part(self) -> None:
+        """Close without a notice, but so that the peer gets what has been sent."""
+        self._buffer = None
+        self.detach().close_down()
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -176,7 +199,8 @@ def start_tls(
         raise BusyError(f"another task is using {connection!r}: begin TLS between its operations")
     if connection.buffered_bytes:
         count = connection.buffered_bytes
-        raise TlsError(0, f"{connection!r} got {count} bytes of plaintext where TLS was to begin")
+        message = f"{connection!r} got {count} bytes of plaintext where TLS was to begin"
+        raise TlsError(errno.ECONNABORTED, message)
     if context is True:
         context = default_client_context()
     if not isinstance(context, ssl.SSLContext):

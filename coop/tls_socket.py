@@ -27,7 +27,7 @@ from coop.stream_socket import HasFileno, StreamSocket
 
 #: How much ciphertext is received at once, and plaintext encrypted at once, in bytes.
 PIECE_BYTES: Final = 65536
-#: The most that one record holds, in bytes, and so the most that one ``recv`` gives: RFC 8446 §5.1.
+#: The most that one record holds, in bytes: RFC 8446 §5.1.
 RECORD_BYTES: Final = 16384
 
 #: What OpenSSL says, by its reason, and what to do about it.
@@ -47,7 +47,7 @@ class TlsError(CoopError, ssl.SSLError, ConnectionError):
     """TLS with this peer has failed, and the connection is of no more use.
 
     An ``ssl.SSLError`` (``reason`` is OpenSSL's word for it) and a ConnectionError, for what it
-    means to a conversation.
+    means to a conversation: ``errno`` is ECONNABORTED, or ECONNRESET for a TruncatedError.
     """
 
 
@@ -181,12 +181,15 @@ class TlsSocket(StreamSocket):
     # -- receiving ----------------------------------------------------------------------------
 
     def recv(self, max_bytes: int) -> bytes | WouldBlock:
-        """Return what has come, at most ``max_bytes`` of one record; b"" after close_notify.
+        """Return what has come, at most ``max_bytes``; b"" after close_notify.
 
         Errors: TruncatedError at an end without close_notify, unless ``suppress_ragged_eofs``;
         TlsError; OSError.
         """
-        return self._receive(b"", min(max_bytes, RECORD_BYTES))  # type: ignore[no-any-return]
+        data = self._receive(b"", min(max_bytes, RECORD_BYTES))
+        if data and self._incoming.pending and len(data) < max_bytes:
+            return self._gather(data, max_bytes)
+        return data  # type: ignore[no-any-return]
 
     def recv_into(self, buffer: bytearray | memoryview) -> int | WouldBlock:
         """Receive into a buffer; return how many bytes came, 0 after close_notify.
@@ -219,6 +222,24 @@ class TlsSocket(StreamSocket):
             got and is_drained and not self._incoming.pending and not self._tls.pending()
         )
         return got
+
+    def _gather(self, data: bytes, max_bytes: int) -> bytes:
+        """Read on from the records that have come with the first; the hint stays "there is more".
+
+        A file comes in records of 16 KiB, too small to be handled each for itself.
+        """
+        pieces = [data]
+        room = max_bytes - len(data)
+        try:
+            while room and self._incoming.pending and data:
+                data = self._tls.read(min(room, RECORD_BYTES))
+                pieces.append(data)
+                room -= len(data)
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            pass
+        except ssl.SSLError as error:
+            self._failure(error)  # what came before was whole; the next recv tells of this one
+        return b"".join(pieces)
 
     def _recv_ciphertext(self) -> bytes | WouldBlock:
         if self.has_unsent:
@@ -390,25 +411,26 @@ class TlsSocket(StreamSocket):
     def _failure(self, error: ssl.SSLError) -> ssl.SSLError:
         """Break, tell the peer as far as that goes at once, and return what to raise."""
         self._advance("fail")
-        code, reason = error.errno or 0, error.reason or type(error).__name__
+        reason = error.reason or type(error).__name__
         remedy = _REMEDIES.get(reason)
         what = f"{remedy} [{reason}]" if remedy else error.strerror or str(error)
         self._tls = _refusing(
-            lambda: self._explained(TlsError, f"it has failed before: {what}", code, reason)
+            lambda: self._explained(TlsError, f"it has failed before: {what}", reason)
         )
         with suppress(OSError):
             self.flush()
         if isinstance(error, ssl.SSLCertVerificationError):
             return error
-        return self._explained(TlsError, what, code, reason)
+        return self._explained(TlsError, what, reason)
 
     def _truncation(self, how: str) -> TlsError:
         """Return what to raise at the raw socket's end.  Only receiving is over."""
         reason = "UNEXPECTED_EOF_WHILE_READING"
         message = f"the peer ended the connection {how}"
-        return self._explained(TruncatedError, message, ssl.SSL_ERROR_EOF, reason)
+        return self._explained(TruncatedError, message, reason)
 
-    def _explained(self, kind: type[TlsError], message: str, code: int, reason: str) -> TlsError:
+    def _explained(self, kind: type[TlsError], message: str, reason: str) -> TlsError:
+        code = errno.ECONNRESET if kind is TruncatedError else errno.ECONNABORTED
         failure = kind(code, f"TLS with {self.peer_address or 'the peer'}: {message}")
         failure.reason = reason
         failure.library = "SSL"
