@@ -2,12 +2,14 @@
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 SERVED_ELSEWHERE = {"http_server.py"}  # tests/http/test_sample.py
@@ -99,6 +101,22 @@ def test_the_timeouts_time_out():
         line.partition(":")[0] for line in outcomes
     ]
     assert 5 == sum("timed out" in line or "True" in line or "said" in line for line in outcomes)
+
+
+def test_the_encrypted_echo_shows_its_certificate(tmp_path):
+    issuer = trustme.CA()
+    certfile = tmp_path / "me.pem"
+    issuer.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(certfile))
+    context = ssl.create_default_context()
+    issuer.configure_trust(context)
+    with (
+        running("08_tls_echo.py", str(certfile), "--once") as (_, port),
+        dial(port) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as client,
+    ):
+        client.sendall(b"hello\n")
+        assert b"hello\n" == client.recv(100)
+        client.unwrap()
 
 
 def test_every_sample_is_run_by_the_suite():
