@@ -134,8 +134,9 @@ class Conversation:
         app, access_log = self._site.app, self._site.access_log
         request: Any
         answer: Any
+        keep = True
         with exchange:
-            while True:
+            while keep:
                 if not data and not parser.has_rest:
                     exchange.is_convenient = True
                     data = yield from recv()
@@ -165,8 +166,6 @@ class Conversation:
                     keep = yield from self._deliver(request, answer)
                 if access_log is not None:
                     access_log(request, answer)
-                if not keep:
-                    return
                 data, request, answer = b"", None, None  # or an idle connection would keep them
                 if parser.has_rest:
                     yield from self._count()
