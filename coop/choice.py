@@ -233,6 +233,10 @@ class _LineArm(Spot, Generic[T]):
     def wake(self) -> None:
         self._choice.decide(self)
 
+    def abort(self) -> None:
+        super().abort()
+        del self._choice, self._offer  # what is left of it may stay in the line for a while
+
     def conclude(self) -> T:
         return self._offer.conclude(self.value)
 

@@ -121,6 +121,7 @@ def _throw_away(scheduler: Scheduler) -> None:
         if task.waiter is not None:
             # Or what one of them releases would be handed to another that is as dead.
             task.waiter.abort()
+            task.waiter = None
     for task in list(scheduler.tasks.values()):
         try:
             task.generator.close()

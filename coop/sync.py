@@ -447,11 +447,8 @@ class Condition(Primitive):
     def move_first(self, *, passes_on: bool) -> None:
         """Move the first in line, if any, into the line of the lock; for the spots themselves."""
         if self._lot.spots:
-            spot: Any = next(iter(self._lot.spots))
-            del self._lot.spots[spot]
+            spot: Any = self._lot.move_first(self.lock._lot)
             spot.passes_on = passes_on
-            spot.lot = self.lock._lot
-            spot.lot.spots[spot] = None
 
     def __aenter__(self) -> Operation[Lock]:
         return self.acquire()

@@ -58,8 +58,13 @@ def test_a_slate_that_was_wiped_or_closed_asks_nothing(slate: Slate) -> None:
 @needs_usr1
 def test_the_signal_prints_the_tree() -> None:
     source = """
-def main():
+def say_ready():
+    yield
     ready()
+    yield from coop.sleep(60)
+
+def main():
+    coop.spawn(say_ready())
     with coop.move_on_after(30):
         yield from coop.Event(name="never").wait()
 
@@ -70,7 +75,7 @@ coop.run(main())
         assert process.stderr is not None
         lines = [process.stderr.readline() for _ in range(2)]
         assert process.poll() is None
-    assert "1 tasks\n" == lines[0]
+    assert "2 tasks\n" == lines[0]
     assert lines[1].startswith("└─ main, parked")
     assert "wait for <event 'never' not set, 1 wait: 'main'>" in lines[1]
 

@@ -21,7 +21,7 @@ class LifoLock(coop.Lock):
 
     def release(self) -> None:
         if self._lot.spots:
-            self._lot.spots.move_to_end(next(reversed(self._lot.spots)), last=False)
+            self._lot.spots.rotate(1)
         super().release()
 
 
@@ -82,7 +82,7 @@ class LosingLock(coop.Lock):
     def release(self) -> None:
         self.holder = None
         if self._lot.spots:
-            spot, _ = self._lot.spots.popitem(last=False)
+            spot = self._lot.spots.popleft()
             self.holder = spot.value
             spot.wake()
 
@@ -118,13 +118,12 @@ class MintingSemaphore(coop.Semaphore):
 
 
 class DroppingSemaphore(coop.Semaphore):
-    """Frees the permit without looking who waits when nobody has for long."""
+    """Frees the permit, and leaves a waiter that is alone in line where it is."""
 
     __slots__ = ()
 
     def release(self) -> None:
-        if len(self._lot.spots) == 1:
-            self._lot.spots.clear()
+        if len(self._lot) == 1:
             self.value += 1
         else:
             super().release()
@@ -252,7 +251,7 @@ class OvertakingChannel(coop.Channel[Any]):
         if self._buffer:
             value = self._take()
             if self._senders.spots:
-                self._senders.spots.move_to_end(next(reversed(self._senders.spots)), last=False)
+                self._senders.spots.rotate(1)
                 self._append(self._senders.call_first().value)
                 self.sent += 1
             return value
@@ -282,19 +281,24 @@ def greedy_first(*alternatives: Any, **named: Any) -> Any:
         offer = thing if hasattr(thing, "attempt") else thing.as_alternative()
         value = offer.attempt()
         if value is not coop.WOULDBLOCK:
-            for spot, _ in spots.values():
-                spot.abort()
+            _leave_all(spots)
             return coop.Chosen(which, value)
         if hasattr(offer, "find_lot"):
-            spots[which] = (Spot(offer.find_lot(), offer.brought), offer)
+            lot = offer.find_lot()
+            spots[which] = (Spot(lot, offer.brought), lot, offer)
     try:
-        while all(spot in spot.lot.spots for spot, _ in spots.values()):
+        while all(spot in lot.spots for spot, lot, _ in spots.values()):
             yield None
             if "late" in named and coop.current_scheduler().turns > 500:
                 return coop.Chosen("late", None)
-        for which, (spot, offer) in spots.items():
-            if spot not in spot.lot.spots:
+        for which, (spot, lot, offer) in spots.items():
+            if spot not in lot.spots:
                 return coop.Chosen(which, offer.conclude(spot.value))
     finally:
-        for spot, _ in spots.values():
+        _leave_all(spots)
+
+
+def _leave_all(spots: dict[Any, Any]) -> None:
+    for spot, lot, _ in spots.values():
+        if spot in lot.spots:
             spot.abort()
