@@ -1419,6 +1419,21 @@ def test_tls_runs_inside_tls(who):
     assert data == play(main())
 
 
+def test_the_end_of_the_outer_tls_is_known_to_the_inner_one(who):
+    def main():
+        outer, there = yield from secure_pair(who)
+        inner, there = yield from secure(outer, there, who)
+        with inner, there:
+            yield from there.sendall(b"x")
+            there.socket.raw._notify()
+            there.socket.raw.flush()
+            assert b"x" == (yield from inner.recv())
+            with coop.timeout(1), pytest.raises(coop.TruncatedError):
+                yield from inner.recv()
+
+    play(main())
+
+
 @pytest.mark.parametrize(
     ("host", "port", "name"),
     [
