@@ -460,7 +460,8 @@ class Condition(Primitive):
         yield  # an operation is a generator, also one that never waits
 
     def _check_held(self, verb: str) -> None:
-        if self.lock.holder is not current_task():
+        holder = self.lock.holder
+        if holder is None or holder.scheduler.current is not holder:
             raise MisuseError(
                 f"cannot {verb} on {self!r} without its lock: do it inside "
                 "'with (yield from condition.acquire()): …'"

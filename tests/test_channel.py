@@ -15,6 +15,8 @@ from sync_kit import Gen, passes, play
 import coop
 from coop.readiness import BUDGET
 
+pytestmark = pytest.mark.core
+
 CAPACITIES = pytest.mark.parametrize("capacity", [0, 1, 2, None])
 
 # -- promises -----------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ import coop
 from coop.parking import ParkingLot
 from coop.readiness import BUDGET
 
+pytestmark = pytest.mark.core
+
 # -- promises -----------------------------------------------------------------------------------
 
 

@@ -13,6 +13,8 @@ from sync_kit import Gen, passes, play
 import coop
 from coop.readiness import BUDGET
 
+pytestmark = pytest.mark.core
+
 # -- promises: no program, and no cancel at any moment of it, loses anything --------------------
 
 
