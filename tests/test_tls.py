@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import logging
 import os
 import re
@@ -1502,7 +1503,8 @@ class Program:
 
 def ask_with_curl(tool, who, *options, path="/", scheme="https", server=None, trust=True):
     """Fetch from a server of HTTP over TLS; return the exit code, what was said, the server."""
-    http = pytest.importorskip("coop.http")
+    pytest.importorskip("httptools")
+    http = importlib.import_module("coop.http")
 
     def app(request):
         if request.path == "/big":
