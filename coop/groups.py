@@ -16,6 +16,7 @@ from itertools import islice
 from types import coroutine
 from typing import Any, TypeVar
 
+from coop.guard import DEBUG, look_into
 from coop.outcomes import Cancelled, MisuseError, TaskCancelled
 from coop.parking import ParkingLot
 from coop.scopes import Scope, shield
@@ -60,6 +61,8 @@ class Group:
         """
         if self.is_over:
             raise MisuseError(f"{self!r} is over: spawn into it while its body or a child runs")
+        if DEBUG:
+            look_into(generator)
         scheduler = running.scheduler or current_scheduler()
         task = scheduler.spawn(generator, self, name)
         self.children[task.number] = task
@@ -176,6 +179,8 @@ def as_generator(thing: Any) -> Any:
 
     Errors: TypeError for what is neither.
     """
+    if DEBUG:
+        look_into(thing)
     if hasattr(thing, "__next__"):
         return thing
     if not hasattr(thing, "__await__"):

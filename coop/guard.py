@@ -1,11 +1,12 @@
 """The guard against a forgotten ``yield from``: debug mode's answer to a silent mistake.
 
 What lives here: whether debug mode is on, and the wrapper that complains when an operation was
-made and never run.  What it must not know: what the operation does.  Stands on: nothing of coop.
+made and never run.  What it must not know: what the operation does.  Stands on: forgotten.
 
 ``conn.sendall(data)`` alone on a line makes a generator and drops it; Python says nothing.  With
 ``COOP_DEBUG=1`` in the environment every operation is wrapped in a Guarded, which warns with file
-and line when it dies without having been started.  Off, it costs nothing: there is no wrapper.
+and line when it dies without having been started, and lets forgotten look at the function that made
+it, for calls of the user's own generator functions.  Off, it costs nothing: there is no wrapper.
 """
 
 from __future__ import annotations
@@ -14,21 +15,39 @@ import os
 import sys
 import warnings
 from collections.abc import Generator
+from inspect import CO_COROUTINE, CO_GENERATOR
 from types import FrameType
 from typing import Any
+
+from coop.forgotten import PACKAGE, look_at
 
 #: On by COOP_DEBUG=1, and in a test-suite unless COOP_DEBUG=0.
 DEBUG = os.environ.get("COOP_DEBUG", "1" if "pytest" in sys.modules else "") not in ("", "0")
 
-_PACKAGE = os.path.dirname(__file__) + os.sep
 
-
-def _calling_frame() -> FrameType:
-    """The innermost frame that is not coop's own: the user's call."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+def _calling_frame(name: str) -> tuple[FrameType, str]:
+    """The innermost frame that is not coop's own, and the name of what it called there."""
+    frame = sys._getframe(3)  # that of whoever called the operation
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        name = frame.f_code.co_qualname
         frame = frame.f_back
-    return frame
+    return frame, name
+
+
+def look_into(thing: Any) -> None:
+    """Look at the function of a generator (or a coroutine) that is about to be run."""
+    frame = getattr(thing, "gi_frame", None) or getattr(thing, "cr_frame", None)
+    if frame is not None:
+        look_at(frame)
+
+
+def _look_outward(frame: FrameType | None) -> None:
+    """Look at the caller of an operation, and at the generators that wait for it in turn."""
+    while frame is not None:
+        look_at(frame)
+        if not frame.f_code.co_flags & (CO_GENERATOR | CO_COROUTINE):
+            return
+        frame = frame.f_back
 
 
 class Guarded(Generator[Any, Any, Any]):
@@ -37,13 +56,14 @@ class Guarded(Generator[Any, Any, Any]):
     __slots__ = ("_file", "_generator", "_line", "_name", "_started")
 
     def __init__(self, generator: Generator[Any, Any, Any], name: str) -> None:
-        frame = _calling_frame()
         self._generator = generator
-        self._name = name
+        frame, self._name = _calling_frame(name)
         self._file = frame.f_code.co_filename
         self._line = frame.f_lineno
         # Handed on inside the library, it is started there or the outer operation complains.
-        self._started = self._file.startswith(_PACKAGE)
+        self._started = self._file.startswith(PACKAGE)
+        if not self._started:
+            _look_outward(frame)
 
     def __iter__(self) -> Generator[Any, Any, Any]:
         self._started = True
