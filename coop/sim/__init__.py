@@ -6,6 +6,7 @@ What lives here: the public names.  See docs/testing.md.
 from coop.sim.clock import VirtualClock
 from coop.sim.faults import KINDS, Faults, Strike, format_plan, parse_plan
 from coop.sim.host import Host
+from coop.sim.orders import every_order
 from coop.sim.sealed import Uncontrolled
 from coop.sim.simulation import LeakError, LoggedError, Simulation, Unfinished, run
 
@@ -20,6 +21,7 @@ __all__ = [
     "Uncontrolled",
     "Unfinished",
     "VirtualClock",
+    "every_order",
     "format_plan",
     "parse_plan",
     "run",

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from coop.sim.faults import Strike, format_plan
+from coop.sim.faults import Faults, Strike, format_plan
 from coop.sim.simulation import Scenario, Simulation
 from coop.sim.world import PACKAGE
 
@@ -55,7 +55,11 @@ class Outcome(NamedTuple):
 
 
 def attempt(
-    scenario: Scenario, seed: int = 0, *, plan: Iterable[Strike] | str | None = None, **options: Any
+    scenario: Scenario,
+    seed: int = 0,
+    *,
+    plan: Iterable[Strike] | str | Faults | None = None,
+    **options: Any,
 ) -> Outcome:
     """Run a scenario once; tell how it went instead of raising."""
     simulation = Simulation(seed, plan=plan, **options)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableSequence
 from typing import Any, Final, NamedTuple
 
 NEVER: Final = 1 << 62
@@ -71,6 +71,9 @@ NUMBERS: Final[dict[str, int]] = {kind.name: number for number, kind in enumerat
     REFUSED, UNREACHABLE, CONNECT_HANGS, PARTITION, STALL, TASK_ORDER, EVENT_ORDER, HOST_ORDER,
     DATAGRAM_LOST, DATAGRAM_DOUBLED, DATAGRAM_LATE, NAME_UNKNOWN, NAME_SLOW, CRASH,
 ) = range(len(KINDS))  # fmt: skip
+
+#: Faults that only change the order of what happens.
+ORDERS: Final = ("task_order", "event_order", "host_order")
 
 #: In a run, each kind is switched off with this probability: swarm testing.
 OFF: Final = 0.5
@@ -177,6 +180,22 @@ class Faults:
             return 0
         return self._hit(kind, number, span)
 
+    def reorder(self, kind: int, things: MutableSequence[Any]) -> None:
+        """Let any of the things behind it take each place: all orders can come of it."""
+        last = len(things) - 1
+        if self._seen[kind] + last <= self._next[kind]:
+            self._seen[kind] += max(0, last)  # none of these opportunities is struck
+            return
+        self._take_places(kind, things)
+
+    def _take_places(self, kind: int, things: MutableSequence[Any]) -> None:
+        last = len(things) - 1
+        for place in range(last):
+            if ahead := self.strike(kind, last - place):
+                thing = things[place + ahead]
+                del things[place + ahead]
+                things.insert(place, thing)
+
     def calm(self) -> None:
         """Strike no more."""
         self._next = [NEVER] * len(KINDS)
@@ -196,10 +215,13 @@ class Faults:
     def _hit(self, kind: int, number: int, span: int) -> int:
         value = self._draw_value(kind, max(1, span))
         self._plan_next(kind)
+        self._log(kind, number, value)
+        return value
+
+    def _log(self, kind: int, number: int, value: int) -> None:
         strike = Strike(KINDS[kind].name, number, value, *self.where())
         self.log.append(strike)
         self.heard(strike)
-        return value
 
     def _draw_value(self, kind: int, span: int) -> int:
         if self._random is None:

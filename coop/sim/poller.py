@@ -70,8 +70,8 @@ class SimulatedPoller(Poller):
                 del self.touched[fd]
         if self.watched and (pick := self._faults.strike(SPURIOUS, len(self.watched))):
             self._add_spurious(events, pick - 1)
-        if len(events) > 1 and (first := self._faults.strike(EVENT_ORDER, len(events) - 1)):
-            events.insert(0, events.pop(first))
+        if len(events) > 1:
+            self._faults.reorder(EVENT_ORDER, events)
         return events
 
     def fileno(self) -> None:

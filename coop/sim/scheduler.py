@@ -38,11 +38,8 @@ class SimulatedScheduler(Scheduler):
         return bool(self._alarms) and self._alarms[0][0] <= now
 
     def step_all(self) -> None:
-        ready = self.ready
-        if len(ready) > 1 and (chosen := self._faults.strike(TASK_ORDER, len(ready) - 1)):
-            task = ready[chosen]
-            del ready[chosen]
-            ready.appendleft(task)
+        if len(self.ready) > 1:
+            self._faults.reorder(TASK_ORDER, self.ready)
         super().step_all()
 
     def _bury(self, task: Task, error: BaseException) -> None:

@@ -69,7 +69,7 @@ class Simulation:
         self,
         seed: int = 0,
         *,
-        plan: Plan | str | None = None,
+        plan: Plan | str | Faults | None = None,
         faults_for: float = FAULTS_FOR,
         finish_within: float = FINISH_WITHIN,
         allow: Iterable[str] = (),
@@ -82,8 +82,7 @@ class Simulation:
         if not isinstance(seed, int):
             raise TypeError(f"a seed is a whole number, not {seed!r}")
         self.seed = seed
-        chosen = Faults.seeded(seed, faults) if plan is None else Faults.planned(plan)
-        self.world = World(seed, chosen, has_trace=trace)
+        self.world = World(seed, _choose(seed, plan, faults), has_trace=trace)
         self.is_over = False
         #: What the library logged as an error.
         self.logged: list[logging.LogRecord] = []
@@ -278,8 +277,8 @@ class Simulation:
         ]
         if not hosts:
             return False
-        if len(hosts) > 1 and (first := self.world.faults.strike(HOST_ORDER, len(hosts) - 1)):
-            hosts.insert(0, hosts.pop(first))
+        if len(hosts) > 1:
+            self.world.faults.reorder(HOST_ORDER, hosts)
         for host in hosts:
             self._take_turn(host)
         self._watch_for_spin(now)
@@ -397,6 +396,12 @@ def run(
         struck = simulation.plan or "nothing"
         error.add_note(f"simulation: seed {seed}, {simulation.now:.6f} s; struck: {struck}")
         raise
+
+
+def _choose(seed: int, plan: Plan | str | Faults | None, rates: dict[str, float | bool]) -> Faults:
+    if isinstance(plan, Faults):
+        return plan
+    return Faults.seeded(seed, rates) if plan is None else Faults.planned(plan)
 
 
 class _Collector(logging.Handler):

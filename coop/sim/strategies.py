@@ -18,10 +18,7 @@ from collections.abc import Iterable
 
 from hypothesis import strategies as st
 
-from coop.sim.faults import KINDS, Strike, check_kinds, format_plan
-
-#: Faults that only change the order of what happens.
-ORDERS = ("task_order", "event_order", "host_order")
+from coop.sim.faults import KINDS, ORDERS, Strike, check_kinds, format_plan
 
 _MOST_STRIKES = 12
 _LAST_OPPORTUNITY = 60
