@@ -313,7 +313,7 @@ def test_an_operation_of_a_run_that_is_over() -> None:
             with coop.timeout(0.05):
                 yield from a.recv()
 
-        with pytest.raises((coop.MisuseError, ValueError), match="closed|run"):
+        with pytest.raises((coop.MisuseError, ValueError), match=r"closed|run"):
             coop.run(later())
 
 
