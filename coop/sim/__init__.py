@@ -9,6 +9,7 @@ from coop.sim.host import Host
 from coop.sim.orders import every_order
 from coop.sim.sealed import Uncontrolled
 from coop.sim.simulation import LeakError, LoggedError, Simulation, Unfinished, run
+from coop.sim.sowing import at_every_park
 
 __all__ = [
     "KINDS",
@@ -21,6 +22,7 @@ __all__ = [
     "Uncontrolled",
     "Unfinished",
     "VirtualClock",
+    "at_every_park",
     "every_order",
     "format_plan",
     "parse_plan",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from coop.sim.faults import Faults, Strike, format_plan
@@ -59,13 +60,17 @@ def attempt(
     seed: int = 0,
     *,
     plan: Iterable[Strike] | str | Faults | None = None,
+    forgiven: tuple[type[BaseException], ...] = (),
     **options: Any,
 ) -> Outcome:
-    """Run a scenario once; tell how it went instead of raising."""
+    """Run a scenario once; tell how it went instead of raising.
+
+    ``forgiven``: errors by which the scenario may end; what it leaves behind is judged still.
+    """
     simulation = Simulation(seed, plan=plan, **options)
     failure: BaseException | None = None
     try:
-        with simulation:
+        with simulation, _forgiving(forgiven):
             simulation.do(scenario(simulation))
     except (KeyboardInterrupt, SystemExit):
         raise
@@ -83,6 +88,18 @@ def attempt(
         simulation.unseed,
         faults.tally(),
     )
+
+
+@contextmanager
+def _forgiving(forgiven: tuple[type[BaseException], ...]) -> Generator[None, None, None]:
+    """Let an error of these classes pass, or a group with nothing else in it."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if group.split(forgiven)[1] is not None:
+            raise
+    except forgiven:
+        pass
 
 
 def explore(scenario: Scenario, seeds: Iterable[int], **options: Any) -> Iterator[Outcome]:

@@ -63,14 +63,20 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("crash", 0.01, 0.05, "a host that may crash does, and comes back"),
 )
 
-NUMBERS: Final[dict[str, int]] = {kind.name: number for number, kind in enumerate(KINDS)}
+#: Kinds that strike only those who ask for them: no program can be expected to go on as before.
+ASKED: Final[tuple[Kind, ...]] = (
+    Kind("cancel", 0.01, 0.05, "a task is cancelled where it gives way"),
+)
+
+NAMES: Final = tuple(kind.name for kind in (*KINDS, *ASKED))
+NUMBERS: Final[dict[str, int]] = {name: number for number, name in enumerate(NAMES)}
 
 (
     SHORT_READ, PARTIAL_SEND, RECV_BLOCKED, SEND_BLOCKED, SPURIOUS, SPLIT, DELAY, STOP_READING,
     SMALL_BUFFERS, RESET, CUT, RESET_LOSES, ACCEPT_ABORTED, ACCEPT_EXHAUSTED, SOCKET_EXHAUSTED,
     REFUSED, UNREACHABLE, CONNECT_HANGS, PARTITION, STALL, TASK_ORDER, EVENT_ORDER, HOST_ORDER,
-    DATAGRAM_LOST, DATAGRAM_DOUBLED, DATAGRAM_LATE, NAME_UNKNOWN, NAME_SLOW, CRASH,
-) = range(len(KINDS))  # fmt: skip
+    DATAGRAM_LOST, DATAGRAM_DOUBLED, DATAGRAM_LATE, NAME_UNKNOWN, NAME_SLOW, CRASH, CANCEL,
+) = range(len(NAMES))  # fmt: skip
 
 #: Faults that only change the order of what happens.
 ORDERS: Final = ("task_order", "event_order", "host_order")
@@ -124,7 +130,7 @@ class Faults:
     __slots__ = ("_next", "_random", "_seen", "_values", "heard", "log", "rates", "where")
 
     def __init__(self) -> None:
-        count = len(KINDS)
+        count = len(NAMES)
         #: The rate of each kind in this run, by name; 0 is off.
         self.rates: dict[str, float] = dict.fromkeys(NUMBERS, 0.0)
         #: Every strike so far, in order.
@@ -144,7 +150,7 @@ class Faults:
         """Draw the rates, and later every choice, from a seed; seed 0 is the boring run.
 
         ``chosen`` sets the rate of a kind, from 0 (off) to 1 (always); True draws one from its
-        range although the swarm would have switched it off.
+        range although the swarm would have switched it off.  Kinds that must be asked for are off.
         """
         faults = cls()
         faults._random = source = random.Random(seed)
@@ -155,6 +161,10 @@ class Faults:
             drawn = kind.lowest * (kind.highest / kind.lowest) ** depth
             rate = chosen.get(kind.name, drawn if is_on and seed else 0.0)
             faults.rates[kind.name] = drawn if rate is True else float(rate)
+            faults._plan_next(number)
+        for number, kind in enumerate(ASKED, len(KINDS)):
+            rate = chosen.get(kind.name, 0.0)
+            faults.rates[kind.name] = kind.highest if rate is True else float(rate)
             faults._plan_next(number)
         return faults
 
@@ -198,7 +208,11 @@ class Faults:
 
     def calm(self) -> None:
         """Strike no more."""
-        self._next = [NEVER] * len(KINDS)
+        self._next = [NEVER] * len(NAMES)
+
+    def may_strike(self, kind: int) -> bool:
+        """Whether this kind will strike, given the opportunity."""
+        return self._next[kind] != NEVER
 
     @property
     def plan(self) -> str:
@@ -207,7 +221,7 @@ class Faults:
 
     def tally(self) -> dict[str, int]:
         """Return how often each kind struck; of those that could have."""
-        struck = dict.fromkeys((KINDS[n].name for n, seen in enumerate(self._seen) if seen), 0)
+        struck = dict.fromkeys((NAMES[n] for n, seen in enumerate(self._seen) if seen), 0)
         for strike in self.log:
             struck[strike.kind] += 1
         return struck
@@ -219,7 +233,7 @@ class Faults:
         return value
 
     def _log(self, kind: int, number: int, value: int) -> None:
-        strike = Strike(KINDS[kind].name, number, value, *self.where())
+        strike = Strike(NAMES[kind], number, value, *self.where())
         self.log.append(strike)
         self.heard(strike)
 
@@ -238,7 +252,7 @@ class Faults:
             ahead = self._values[kind]
             self._next[kind] = ahead[-1][0] if ahead else NEVER
             return
-        rate = self.rates[KINDS[kind].name]
+        rate = self.rates[NAMES[kind]]
         if rate <= 0.0:
             gap = NEVER
         elif rate >= 1.0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coop.scheduler import Scheduler
-from coop.sim.faults import TASK_ORDER
+from coop.sim.faults import CANCEL, TASK_ORDER
 from coop.task import Task
 from coop.traps import FOREVER
 
@@ -25,6 +25,8 @@ class SimulatedScheduler(Scheduler):
         self.host = host
         self._faults = host.world.faults
         self._touched = host.poller.touched
+        #: The task that has just given way, while the fault "cancel" may strike it.
+        self.gave_way: Task | None = None
 
     @property
     def next_alarm(self) -> float:
@@ -40,7 +42,17 @@ class SimulatedScheduler(Scheduler):
     def step_all(self) -> None:
         if len(self.ready) > 1:
             self._faults.reorder(TASK_ORDER, self.ready)
+        if not self._faults.may_strike(CANCEL):
+            super().step_all()
+            return
+        stepped = list(self.ready)
         super().step_all()
+        for task in stepped:
+            if not task.is_done and not task.cancel_requested:
+                self.gave_way = task
+                if self._faults.strike(CANCEL, 1):
+                    task.cancel("a fault")
+        self.gave_way = None
 
     def _bury(self, task: Task, error: BaseException) -> None:
         self.host.world.note_failure(self.host, task, error)

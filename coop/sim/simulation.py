@@ -10,9 +10,7 @@ is a ``def``, and Hypothesis needs no help.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack
 from heapq import heappop
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,7 +20,7 @@ from coop.outcomes import CoopError, Deadlock, MisuseError
 from coop.sim.faults import CRASH, HOST_ORDER, STALL, Faults, Plan
 from coop.sim.host import Host, HostState, Program
 from coop.sim.sealed import FAMILIES, sealed
-from coop.sim.world import PACKAGE, World
+from coop.sim.world import World, place_of
 from coop.task import Task
 from coop.traps import FOREVER, running
 
@@ -92,7 +90,8 @@ class Simulation:
         self._rounds = 0
         self._last_time = -1.0
         self._is_calm = False
-        self._sealed = ExitStack()
+        #: Tasks whose end ``do`` has told.
+        self._told: list[Task] = []
         self._is_driving = False
         self.world.at(faults_for, self.calm)
 
@@ -190,6 +189,7 @@ class Simulation:
         task = host.spawn(as_generator(generator), name=on)
         try:
             self._drive(lambda: task.is_done or task.number not in host.scheduler.tasks)
+            self._told.append(task)
             return task.result
         except BaseException:
             self.stood = self.standing()
@@ -338,7 +338,7 @@ class Simulation:
     def _judge(self) -> None:
         for host in self.world.hosts.values():
             for root in host.roots:
-                if root.exception is not None:
+                if root.exception is not None and root not in self._told:
                     raise root.exception
         left = self.leaks()
         if left and "leaks" not in self.allowed:
@@ -426,12 +426,6 @@ def _logged_error(records: list[logging.LogRecord]) -> LoggedError:
 
 def _where(task: Task) -> str:
     """Say where a task stands, in the user's own code if it is there, and what it waits for."""
-    generator: Any = task.generator
-    place = ""
-    while hasattr(generator, "gi_frame") or hasattr(generator, "cr_frame"):
-        frame = getattr(generator, "gi_frame", None) or getattr(generator, "cr_frame", None)
-        if frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
-            place = f", at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-        generator = getattr(generator, "gi_yieldfrom", None) or getattr(generator, "cr_await", None)
     reason = "is ready" if task.waiter is None else f"waits for {task.waiter.reason()}"
-    return reason + place
+    place = place_of(task)
+    return f"{reason}, at {place}" if place else reason

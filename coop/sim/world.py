@@ -143,12 +143,15 @@ class World:
 
     def _task_name(self) -> str:
         scheduler = running.scheduler
-        current = None if scheduler is None else scheduler.current
-        return "" if current is None else current.name
+        task = getattr(scheduler, "gave_way", None) or getattr(scheduler, "current", None)
+        return "" if task is None else str(task.name)
 
     def _place(self) -> str:
         """The innermost line that is not coop's own, of the task that is running."""
         scheduler = running.scheduler
+        suspended = getattr(scheduler, "gave_way", None)
+        if suspended is not None:
+            return place_of(suspended)
         if scheduler is None or scheduler.current is None:
             return ""
         frame = sys._getframe(1)
@@ -164,6 +167,18 @@ class World:
                 library = f"coop/{path[len(PACKAGE) :]}:{frame.f_lineno}"
             frame = frame.f_back  # type: ignore[assignment]
         return library
+
+
+def place_of(task: Task) -> str:
+    """The line of the user's own code at which a task that gave way stands; empty without one."""
+    generator: Any = task.generator
+    place = ""
+    while hasattr(generator, "gi_frame") or hasattr(generator, "cr_frame"):
+        frame = getattr(generator, "gi_frame", None) or getattr(generator, "cr_frame", None)
+        if frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
+            place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+        generator = getattr(generator, "gi_yieldfrom", None) or getattr(generator, "cr_await", None)
+    return place
 
 
 _LOOP: Final = Host.turn.__code__
