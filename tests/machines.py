@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from promises import EFFORT
 from sync_kit import Broken, Gen, make_scheduler, require, require_nobody_waits
 
 import coop
@@ -253,12 +254,12 @@ def _run(machine: type[Machine], examples: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
-            max_examples=examples,
+            max_examples=examples * EFFORT,
             stateful_step_count=30,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
             deadline=None,
             database=None,
-            derandomize=True,
+            derandomize=EFFORT == 1,
         ),
     )

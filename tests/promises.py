@@ -7,6 +7,7 @@ Every promise raises Broken, and nothing else, for a primitive that does not kee
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from sync_kit import Gen, Program, Trial, explore, passes, require, require_nobody_waits
 
 import coop
+
+#: COOP_TEST_EFFORT=20 in the environment tries twenty times as many programs, new ones each time.
+EFFORT = int(os.environ.get("COOP_TEST_EFFORT", "1"))
 
 Make = Callable[[], Any]
 
@@ -25,12 +29,12 @@ SHORT = st.integers(0, 2)
 def for_all(strategy: st.SearchStrategy[Any], check: Callable[[Any], None], examples: int) -> None:
     """Check drawn programs.  Without shrinking: a program is small, and has a hundred trials."""
     settings(
-        max_examples=examples,
+        max_examples=examples * EFFORT,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=list(HealthCheck),
         deadline=None,
         database=None,
-        derandomize=True,
+        derandomize=EFFORT == 1,
     )(given(strategy)(check))()
 
 
