@@ -300,6 +300,7 @@ class _TimerArm(Waiter):
 def readable(thing: HasFileno | int) -> Alternative[None]:
     """Return an alternative for ``first``: a descriptor, or an object with one, is readable.
 
+    By the poller's word: bytes that a Connection has in its buffer already do not count.
     Errors, when it is waited for: as ``wait_readable``.
     """
     return _Ready(thing, READ)
