@@ -1514,10 +1514,12 @@ def ask_with_curl(tool, who, *options, path="/", scheme="https", server=None, tr
     def main():
         found = []
         context = server or who.server(alpn=["http/1.1"])
-        listener = coop.listen("127.0.0.1", tls=context)
-        serving = coop.spawn(http.serve(app, listener=listener, on_listening=found.append))
+        serving = coop.spawn(
+            http.serve(app, "127.0.0.1", 0, tls=context, on_listening=found.append)
+        )
+        yield
         trusted = ["--cacert", who.ca] if trust else []
-        url = f"{scheme}://localhost:{listener.port}{path}"
+        url = f"{scheme}://localhost:{found[0].port}{path}"
         with Program(tool("curl"), "-sS", "-m", "20", *trusted, *options, url) as curl:
             code, output = yield from curl.end()
         found[0].abort()

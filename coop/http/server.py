@@ -6,6 +6,7 @@ Stands on: conversation, limits, the server of streams.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +15,7 @@ from coop.address import Address
 from coop.http.conversation import AccessLog, App, Site
 from coop.http.limits import DEFAULT_DEADLINES, DEFAULT_LIMITS, Deadlines, Limits
 from coop.listener import BACKLOG, Listener
+from coop.tls import HANDSHAKE_SECONDS
 from coop.traps import Operation
 
 #: How many connections may be open at once unless told otherwise.
@@ -32,6 +34,8 @@ def serve(
     backlog: int = BACKLOG,
     drain: float | None = streams.DRAIN_SECONDS,
     reuse_port: bool = False,
+    tls: ssl.SSLContext | None = None,
+    handshake_timeout: float | None = HANDSHAKE_SECONDS,
     server_name: str = "coop",
     access_log: AccessLog | None = None,
     on_listening: Callable[[streams.Server], object] | None = None,
@@ -61,6 +65,8 @@ def serve(
         backlog=backlog,
         drain=drain,
         reuse_port=reuse_port,
+        tls=tls,
+        handshake_timeout=handshake_timeout,
         on_listening=on_listening,
         heed_signals=heed_signals,
     )
