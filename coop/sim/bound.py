@@ -37,8 +37,8 @@ class BoundEndpoint:
     """What stream and datagram endpoints have in common: a descriptor, a name, options."""
 
     __slots__ = (
-        "family", "fd", "host", "interest", "is_closed", "is_forgotten", "local", "options",
-        "world",
+        "error", "family", "fd", "host", "interest", "is_closed", "is_forgotten", "local",
+        "options", "world",
     )  # fmt: skip
 
     kind = "tcp"
@@ -49,6 +49,8 @@ class BoundEndpoint:
         self.family = family
         #: The descriptor; -1 without one: closed, or not accepted yet.
         self.fd = fd
+        #: SO_ERROR: an errno, or 0.
+        self.error = 0
         #: What the poller watches.
         self.interest = 0
         #: Whether the program has closed it; what was sent may still be on its way.
@@ -81,7 +83,15 @@ class BoundEndpoint:
 
     def take_error(self) -> int:
         """Return SO_ERROR and clear it."""
-        return 0
+        code, self.error = self.error, 0
+        return code
+
+    @property
+    def unread_error(self) -> str:
+        """Say of which error it is that nobody has looked at it."""
+        return (
+            f"{self.host.name}: {errno.errorcode[self.error]} of {self.label} was never looked at"
+        )
 
     def bind(self, sockaddr: Any) -> None:
         """As bind(2)."""
@@ -123,6 +133,8 @@ class BoundEndpoint:
     def _release(self) -> None:
         """Give descriptor and port back."""
         self.is_closed = True
+        if self.error:
+            self.world.unread.append(self.unread_error)
         self.host.ports.release(self)
         self.host.close_descriptor(self.fd)
         self.fd = -1

@@ -32,14 +32,13 @@ MOST_LATE: Final = 100
 class DatagramEndpoint(BoundEndpoint):
     """One UDP socket of a simulated host."""
 
-    __slots__ = ("_queued_bytes", "error", "queue", "remote")
+    __slots__ = ("_queued_bytes", "queue", "remote")
 
     type = SOCK_DGRAM
     kind = "udp"
 
     def __init__(self, host: Host, family: int, fd: int) -> None:
         super().__init__(host, family, fd)
-        self.error = 0
         self.remote: SockName | None = None
         self.queue: deque[tuple[bytes, SockName]] = deque()
         self._queued_bytes = 0
@@ -82,10 +81,6 @@ class DatagramEndpoint(BoundEndpoint):
         if self.remote is None:
             raise error(errno.ENOTCONN)
         return self._sockaddr(self.remote)
-
-    def take_error(self) -> int:
-        code, self.error = self.error, 0
-        return code
 
     def shutdown(self, how: int) -> None:
         """As shutdown(2), which has nothing to end here."""

@@ -46,7 +46,6 @@ class Endpoint(BoundEndpoint):
 
     __slots__ = (
         "backlog",
-        "error",
         "is_fin_acked",
         "is_fin_received",
         "is_receive_shut",
@@ -68,8 +67,6 @@ class Endpoint(BoundEndpoint):
     def __init__(self, host: Host, family: int, fd: int) -> None:
         super().__init__(host, family, fd)
         self.state = State.CLOSED
-        #: SO_ERROR: an errno, or 0.
-        self.error = 0
         self.remote: SockName = ("", 0)
         #: What came and was not read.
         self.received = bytearray()
@@ -399,10 +396,6 @@ class Endpoint(BoundEndpoint):
     def _has_room(self) -> bool:
         """Whether a writer is woken: not for every byte, but with a third of the buffer free."""
         return self.out is None or self.out.flight_bytes * 3 <= self.send_buffer * 2
-
-    def take_error(self) -> int:
-        code, self.error = self.error, 0
-        return code
 
     def setsockopt(self, level: int, name: int, value: int | bytes) -> None:
         super().setsockopt(level, name, value)

@@ -126,6 +126,7 @@ class Host:
         endpoints = list(self.poller.endpoints.values())
         for endpoint in endpoints:
             if isinstance(endpoint, Endpoint | DatagramEndpoint):
+                endpoint.error = 0  # the program was to look at it, and is gone
                 _forget(endpoint) if power else endpoint.close()
         self._boot()
 

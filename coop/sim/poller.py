@@ -21,6 +21,18 @@ class HasBits(Protocol):
 
     #: READ and WRITE bits that are watched.
     interest: int
+    #: SO_ERROR: an errno, or 0.
+    error: int
+
+    @property
+    def label(self) -> str:
+        """What the trace calls it."""
+        raise NotImplementedError
+
+    @property
+    def unread_error(self) -> str:
+        """Say of which error it is that nobody has looked at it."""
+        raise NotImplementedError
 
     def bits(self) -> int:
         """Return what poll(2) would report."""

@@ -58,6 +58,8 @@ class World:
         self.hosts: dict[str, Host] = {}
         #: Errors that ended the programs of hosts.
         self.fallen: list[BaseException] = []
+        #: Errors of sockets that were closed before anybody looked at them.
+        self.unread: list[str] = []
         #: What is going to happen: when, in which order, the call and its arguments.
         self.events: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._events_set = 0

@@ -318,6 +318,82 @@ def test_a_leak_can_be_allowed():
     run(leaky, allow=["leaks"])
 
 
+def test_what_is_there_at_some_time_is_listed():
+    def main(sim):
+        sim.host("server", serve_echo)
+        with (yield from coop.connect("server", PORT)):
+            sleeper = coop.spawn(coop.sleep(60), name="sleeper")
+            yield from coop.sleep(1)
+            left = "\n".join(sim.leaks())
+            sleeper.cancel()
+        return left
+
+    left = run(main)
+    assert "main: socket 10.0.0.1:32768>10.0.0.2:7000 (descriptor 1000000) is open" in left
+    assert "server: socket 0.0.0.0:7000" in left
+    assert "main: <task 'sleeper' parked> is not done" in left
+    assert "main: an alarm of 'sleeper' is set for 60.002000" in left
+
+
+def write_only(sim):
+    """A bug: a writer that never looks whether the reader is still there."""
+    sim.host("server", lambda: coop.serve(hang_up, port=PORT))
+    with (yield from coop.connect("server", PORT)) as conn:
+        yield from conn.sendall(b"hello\n")
+        yield from coop.sleep(10)
+
+
+def hang_up(conn):
+    yield from conn.recv()
+    conn.socket.set_linger(0)
+    conn.close()
+
+
+def test_an_error_that_nobody_looks_at_fails_the_run():
+    with pytest.raises(LeakError, match=r"main: ECONNRESET of 10\.0\.0\.1:.* was never looked at"):
+        run(write_only)
+
+
+def test_an_unread_error_can_be_allowed():
+    run(write_only, allow=["unread"])
+
+
+def test_an_unread_error_of_a_datagram_fails_the_run():
+    def main(sim):
+        sim.host("other")
+        network = sim.world.hosts["main"].network
+        with network.open_datagram(ipv4("0.0.0.0", 0)) as udp:
+            udp.connect(ipv4("10.0.0.1", 9))
+            udp.send(b"is anybody there?")
+            yield from coop.sleep(1)
+
+    with pytest.raises(LeakError, match="main: ECONNREFUSED of udp"):
+        run(main)
+
+
+def test_an_error_that_was_looked_at_is_no_leak():
+    def main(sim):
+        sim.host("server", lambda: coop.serve(hang_up, port=PORT))
+        with (yield from coop.connect("server", PORT)) as conn:
+            yield from conn.sendall(b"hello\n")
+            with pytest.raises(ConnectionResetError):
+                yield from conn.recv()
+
+    run(main)
+
+
+def test_after_a_fault_an_unread_error_is_the_faults():
+    def main(sim):
+        sim.host("server", serve_echo)
+        with (yield from coop.connect("server", PORT)) as conn:
+            yield from conn.sendall(b"hello\n")
+            yield from coop.sleep(10)
+
+    with Simulation(plan="reset@2") as sim:
+        sim.do(main(sim))
+    assert "ECONNRESET" in sim.unread()[0]
+
+
 def test_a_failed_handler_fails_the_run():
     def handler(conn):
         raise ZeroDivisionError("in the handler")
