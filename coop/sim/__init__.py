@@ -6,6 +6,7 @@ What lives here: the public names.  See docs/testing.md.
 from coop.sim.clock import VirtualClock
 from coop.sim.faults import KINDS, Faults, Strike, format_plan, parse_plan
 from coop.sim.host import Host
+from coop.sim.links import Message
 from coop.sim.orders import every_order
 from coop.sim.sealed import Uncontrolled
 from coop.sim.simulation import LeakError, LoggedError, Simulation, Unfinished, run
@@ -17,6 +18,7 @@ __all__ = [
     "Host",
     "LeakError",
     "LoggedError",
+    "Message",
     "Simulation",
     "Strike",
     "Uncontrolled",

@@ -1,7 +1,8 @@
 """Datagrams: what the system of a simulated host keeps for one UDP socket.
 
 What lives here: DatagramEndpoint, with the methods of ``socket.socket`` that coop's UdpSocket
-calls.  What it must not know: tasks, who waits.  Stands on: faults, endpoints.
+calls; Datagram, on its way.  What it must not know: tasks, who waits.
+Stands on: faults, bound, links.
 
 A datagram may be lost, doubled or late; one that finds nobody comes back as ECONNREFUSED to a
 connected sender, as ICMP's "port unreachable" does.
@@ -18,6 +19,7 @@ from coop.base_socket import Buffer
 from coop.poller import ERROR, READ, WRITE
 from coop.sim.bound import BoundEndpoint, SockName, error, preview
 from coop.sim.faults import DATAGRAM_DOUBLED, DATAGRAM_LATE, DATAGRAM_LOST, RECV_BLOCKED
+from coop.sim.links import Message
 
 if TYPE_CHECKING:
     from coop.sim.host import Host
@@ -119,7 +121,7 @@ class DatagramEndpoint(BoundEndpoint):
         for _ in range(1 + faults.strike(DATAGRAM_DOUBLED, 1)):
             late = LATE_SECONDS * faults.strike(DATAGRAM_LATE, MOST_LATE)
             wait = max(0.0, link.arrival(world, len(payload)) - world.clock.time)
-            world.after(wait + late, self._arrive, there, remote, payload, source)
+            world.after(wait + late, Datagram(self, there, remote, payload, source).pump)
         return len(payload)
 
     def _bind_towards(self, remote: SockName) -> SockName:
@@ -131,22 +133,54 @@ class DatagramEndpoint(BoundEndpoint):
             self.host.ports.bind(self, (self._any(), 0))
         return (source if self.local[0] in ("0.0.0.0", "::") else self.local[0]), self.local[1]
 
-    def _arrive(self, there: Host, remote: SockName, payload: bytes, source: SockName) -> None:
-        if not there.is_up:
-            return
-        receiver = there.ports.datagram_endpoint(remote, source)
-        if receiver is None:
-            self.world.after(self.world.link(there, self.host).latency, self._be_refused, remote)
-        elif receiver._queued_bytes + len(payload) <= BUFFER_BYTES:
-            receiver.queue.append((payload, source))
-            receiver._queued_bytes += len(payload)
-            receiver.touch()
-
-    def _be_refused(self, remote: SockName) -> None:
+    def be_refused(self, remote: SockName) -> None:
+        """Hear that nobody is there."""
         if self.remote == remote and not self.is_closed:
             self.error = errno.ECONNREFUSED
+            self.touch()
+
+    def take(self, payload: bytes, source: SockName) -> None:
+        """Receive a datagram, if there is room for it."""
+        if self._queued_bytes + len(payload) <= BUFFER_BYTES:
+            self.queue.append((payload, source))
+            self._queued_bytes += len(payload)
             self.touch()
 
     def _note(self, what: str, detail: str) -> None:
         if self.world.trace is not None:
             self.world.note(self.host.name, what, f"{self.label} {detail}")
+
+
+class Datagram:
+    """One datagram on its way."""
+
+    __slots__ = ("payload", "remote", "sender", "source", "there")
+
+    def __init__(
+        self,
+        sender: DatagramEndpoint,
+        there: Host,
+        remote: SockName,
+        payload: bytes,
+        source: SockName,
+    ) -> None:
+        self.sender = sender
+        self.there = there
+        self.remote = remote
+        self.payload = payload
+        self.source = source
+
+    def pump(self) -> None:
+        """Arrive, unless it is kept back."""
+        sender, there, world = self.sender, self.there, self.sender.world
+        if world.link(sender.host, there).keeps(self) or not there.is_up:
+            return
+        receiver = there.ports.datagram_endpoint(self.remote, self.source)
+        if receiver is None:
+            world.after(world.link(there, sender.host).latency, sender.be_refused, self.remote)
+        else:
+            receiver.take(self.payload, self.source)
+
+    def held(self) -> list[Message]:
+        """Return it."""
+        return [Message("datagram", self.sender.label, self.payload)]

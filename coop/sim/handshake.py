@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from coop.sim.bound import WILDCARDS, SockName, State, show
 from coop.sim.faults import CONNECT_HANGS, REFUSED, SMALL_BUFFERS, UNREACHABLE
-from coop.sim.links import Pipe
+from coop.sim.links import Message, Pipe
 
 if TYPE_CHECKING:
     from coop.sim.endpoints import Endpoint
@@ -81,29 +81,44 @@ def _ask(endpoint: Endpoint, peer_host: Host, attempt: int, lost: int) -> None:
         return
     if attempt >= lost:
         delay = endpoint.world.link(endpoint.host, peer_host).latency
-        endpoint.world.after(delay, _be_asked, endpoint, peer_host)
+        endpoint.world.after(delay, Asking(endpoint, peer_host).pump)
     endpoint.world.after(
         waits[attempt + 1] - waits[attempt], _ask, endpoint, peer_host, attempt + 1, lost
     )
 
 
-def _be_asked(endpoint: Endpoint, peer_host: Host) -> None:
-    """Arrive at the other host: its system answers, whoever runs there."""
-    world, now = endpoint.world, endpoint.world.clock.time
-    there, back = world.link(endpoint.host, peer_host), world.link(peer_host, endpoint.host)
-    cut = there.is_cut(now) or back.is_cut(now) or not peer_host.is_up
-    if (
-        endpoint.state is not State.CONNECTING
-        or endpoint.is_closed
-        or endpoint.out is not None
-        or cut
-    ):
-        return
-    listener = peer_host.ports.listener(endpoint.remote)
-    if listener is None:
-        world.after(back.latency, endpoint.fail_connecting, errno.ECONNREFUSED)
-    elif len(listener.queue) <= listener.backlog:
-        _meet(endpoint, listener)
+class Asking:
+    """The first packet of a connect, on its way."""
+
+    __slots__ = ("endpoint", "there")
+
+    def __init__(self, endpoint: Endpoint, there: Host) -> None:
+        self.endpoint = endpoint
+        self.there = there
+
+    def pump(self) -> None:
+        """Arrive at the other host, unless kept back: its system answers, whoever runs there."""
+        endpoint, world = self.endpoint, self.endpoint.world
+        there, back = world.link(endpoint.host, self.there), world.link(self.there, endpoint.host)
+        if not self._is_awaited() or there.keeps(self):
+            return
+        if there.is_cut(world.clock.time) or back.is_cut(world.clock.time) or not self.there.is_up:
+            return
+        listener = self.there.ports.listener(endpoint.remote)
+        if listener is None:
+            world.after(back.latency, endpoint.fail_connecting, errno.ECONNREFUSED)
+        elif len(listener.queue) <= listener.backlog:
+            _meet(endpoint, listener)
+
+    def held(self) -> list[Message]:
+        """Return it, while its sender waits for the answer."""
+        return [Message("connect", self.endpoint.label, b"")] if self._is_awaited() else []
+
+    def _is_awaited(self) -> bool:
+        endpoint = self.endpoint
+        return (
+            endpoint.state is State.CONNECTING and not endpoint.is_closed and endpoint.out is None
+        )
 
 
 def _meet(endpoint: Endpoint, listener: Endpoint) -> None:

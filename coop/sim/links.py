@@ -12,7 +12,7 @@ TCP does, and after fifteen minutes given up.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from coop.poller import WRITE
 from coop.sim.faults import CUT, DELAY, PARTITION, RESET_LOSES, SPLIT, STOP_READING
@@ -36,10 +36,33 @@ MOST_OUTAGES: Final = 60
 _FIN: Final = b""
 
 
+class Message(NamedTuple):
+    """Something that has come to the end of a link that is held."""
+
+    #: "connect", "segment", "end", "reset" or "datagram".
+    what: str
+    #: Who sent it, as the trace calls it.
+    sender: str
+    data: bytes
+
+
+class Held(Protocol):
+    """Whatever a link can keep back."""
+
+    def held(self) -> list[Message]:
+        """Return what would have arrived by now."""
+        raise NotImplementedError
+
+    def pump(self) -> None:
+        """Arrive after all."""
+
+
 class Link:
     """One direction between two hosts, or a host and itself."""
 
-    __slots__ = ("bandwidth", "cut_until", "free_at", "jitter", "latency", "name")
+    __slots__ = (
+        "bandwidth", "cut_until", "free_at", "is_held", "jitter", "latency", "name", "waiting",
+    )  # fmt: skip
 
     def __init__(self, name: str, latency: float = LATENCY) -> None:
         self.name = name
@@ -52,6 +75,9 @@ class Link:
         self.cut_until = -1.0
         #: Clock time at which what was sent so far has left.
         self.free_at = 0.0
+        #: Whether everything is kept at the end, and what is, in the order of arrival.
+        self.is_held = False
+        self.waiting: dict[Held, None] = {}
 
     def arrival(self, world: World, size: int) -> float:
         """Return when something of this size, sent now, arrives."""
@@ -65,6 +91,19 @@ class Link:
     def is_cut(self, now: float) -> bool:
         """Whether nothing passes now."""
         return self.cut_until > now
+
+    def keeps(self, thing: Held) -> bool:
+        """Keep this back if the link is held; return whether it is."""
+        if self.is_held:
+            self.waiting[thing] = None
+        return self.is_held
+
+    def release(self) -> None:
+        """Let everything arrive that was kept."""
+        self.is_held = False
+        waiting, self.waiting = self.waiting, {}
+        for thing in waiting:
+            thing.pump()
 
 
 class Pipe:
@@ -163,10 +202,22 @@ class Pipe:
         if self._next_pump <= now:
             self._next_pump = -1.0
         if self.flight or self._reset_at is not None:
-            if self._is_lost(now):
+            if self.link.keeps(self) or self._is_lost(now):
                 return
             self._retries, self._failing_since = 0, None
             self._hand_over(now)
+
+    def held(self) -> list[Message]:
+        """Return what would have arrived by now."""
+        now, sender = self.world.clock.time, self.sender.label
+        messages = [
+            Message("segment" if data else "end", sender, data)
+            for at, data, _ in self.flight
+            if at <= now
+        ]
+        if self._reset_at is not None and self._reset_at <= now:
+            messages.append(Message("reset", sender, b""))
+        return messages
 
     def _hand_over(self, now: float) -> None:
         flight, receiver = self.flight, self.receiver

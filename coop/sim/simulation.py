@@ -19,6 +19,7 @@ from coop.groups import as_generator
 from coop.outcomes import CoopError, Deadlock, MisuseError
 from coop.sim.faults import CRASH, HOST_ORDER, STALL, Faults, Plan
 from coop.sim.host import Host, HostState, Program
+from coop.sim.links import Link, Message
 from coop.sim.sealed import FAMILIES, sealed
 from coop.sim.world import World, place_of
 from coop.task import Task
@@ -119,17 +120,30 @@ class Simulation:
         bandwidth: float | None = None,
     ) -> None:
         """Set what the link between two hosts is like, both ways: seconds, bytes per second."""
-        for source, target in ((one, other), (other, one)):
-            link = self.world.link(self._host(source), self._host(target))
+        for link in self._links(one, other, both_ways=True):
             link.latency = link.latency if latency is None else latency
             link.jitter = link.jitter if jitter is None else jitter
             link.bandwidth = link.bandwidth if bandwidth is None else bandwidth
 
     def partition(self, one: str, other: str, *, both_ways: bool = True) -> None:
         """Let nothing pass from one host to the other, until ``heal``."""
-        self.world.link(self._host(one), self._host(other)).cut_until = FOREVER
-        if both_ways:
-            self.world.link(self._host(other), self._host(one)).cut_until = FOREVER
+        for link in self._links(one, other, both_ways):
+            link.cut_until = FOREVER
+
+    def hold(self, one: str, other: str, *, both_ways: bool = True) -> None:
+        """Keep back all that one host sends to the other, until ``release`` or ``heal``."""
+        for link in self._links(one, other, both_ways):
+            link.is_held = True
+
+    def held(self, one: str, other: str) -> list[Message]:
+        """Return what is kept back on its way from one host to the other, in order of arrival."""
+        (link,) = self._links(one, other, both_ways=False)
+        return [message for thing in link.waiting for message in thing.held()]
+
+    def release(self, one: str, other: str, *, both_ways: bool = True) -> None:
+        """Let everything arrive that was kept back, at once and in its order."""
+        for link in self._links(one, other, both_ways):
+            link.release()
 
     def heal(self) -> None:
         """Let everything pass again, everywhere."""
@@ -251,6 +265,11 @@ class Simulation:
         except KeyError:
             known = ", ".join(self.world.hosts) or "none yet"
             raise ValueError(f"no host is called {name!r}; there are: {known}") from None
+
+    def _links(self, one: str, other: str, both_ways: bool) -> list[Link]:
+        here, there = self._host(one), self._host(other)
+        links = [self.world.link(here, there)]
+        return [*links, self.world.link(there, here)] if both_ways else links
 
     def _drive(self, is_done: Callable[[], bool]) -> None:
         if running.scheduler is not None:

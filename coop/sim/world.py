@@ -115,6 +115,7 @@ class World:
         """Let everything pass again."""
         for link in self._links.values():
             link.cut_until = -1.0
+            link.release()
 
     # -- what happens -------------------------------------------------------------------------
 

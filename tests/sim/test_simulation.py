@@ -285,6 +285,72 @@ def test_a_partition_for_ever_breaks_the_connection():
     assert 924 < run(main, faults_for=5000.0) < 1100
 
 
+def test_a_held_link_keeps_messages_until_they_are_released():
+    def main(sim):
+        sim.host("server", serve_echo)
+        with (yield from coop.connect("server", PORT)) as conn:
+            sim.hold("main", "server")
+            yield from conn.sendall(b"one")
+            yield from conn.sendall(b"two\n")
+            conn.shutdown_send()
+            yield from coop.sleep(2000)  # far beyond what a partition would survive
+            kept = sim.held("main", "server")
+            assert [b"one", b"two\n", b""] == [message.data for message in kept]
+            assert ["segment", "segment", "end"] == [message.what for message in kept]
+            assert kept[0].sender.startswith("10.0.0.1:")
+            assert [] == sim.held("server", "main")
+            sim.release("main", "server")
+            assert [] == sim.held("main", "server")
+            return (yield from conn.readline())
+
+    assert b"onetwo\n" == run(main, faults_for=5000.0)
+
+
+def test_one_way_can_be_held():
+    def main(sim):
+        sim.host("server", serve_echo)
+        with (yield from coop.connect("server", PORT)) as conn:
+            sim.hold("server", "main", both_ways=False)
+            yield from conn.sendall(b"hello\n")
+            yield from coop.sleep(1)
+            assert [b"hello\n"] == [message.data for message in sim.held("server", "main")]
+            sim.heal()
+            return (yield from conn.readline())
+
+    assert b"hello\n" == run(main)
+
+
+def test_a_connect_and_a_datagram_can_be_held():
+    def main(sim):
+        other = sim.host("server", serve_echo)
+        sim.hold("main", "server")
+        with coop.open_datagram() as udp:
+            yield from udp.send_to(b"news", ipv4(other.address, 53))
+            talking = coop.spawn(talk())
+            yield from coop.sleep(0.5)
+            kept = sim.held("main", "server")
+            sim.release("main", "server")
+        assert {"connect": b"", "datagram": b"news"} == {each.what: each.data for each in kept}
+        return (yield from talking.join())
+
+    assert b"hello\n" == run(main)
+
+
+def test_a_reset_can_be_held():
+    def main(sim):
+        sim.host("server", lambda: coop.serve(hang_up, port=PORT))
+        with (yield from coop.connect("server", PORT)) as conn:
+            yield from conn.sendall(b"hello\n")
+            sim.hold("server", "main", both_ways=False)
+            yield from coop.sleep(1)
+            assert ["reset"] == [message.what for message in sim.held("server", "main")]
+            sim.release("server", "main")
+            with pytest.raises(ConnectionResetError):
+                yield from conn.recv()
+
+    run(main)
+
+
 def test_datagrams_travel_too():
     def main(sim):
         host = sim.host("other")
