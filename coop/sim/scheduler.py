@@ -6,6 +6,8 @@ Stands on: scheduler, faults.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from coop.scheduler import Scheduler
@@ -24,6 +26,7 @@ class SimulatedScheduler(Scheduler):
         super().__init__(host.world.clock, host.poller, network=host.network)
         self.host = host
         self._faults = host.world.faults
+        self._thread = get_ident()
         self._touched = host.poller.touched
         #: The task that has just given way, while the fault "cancel" may strike it.
         self.gave_way: Task | None = None
@@ -38,6 +41,12 @@ class SimulatedScheduler(Scheduler):
         if self.ready or self._touched or self._inbox:
             return True
         return bool(self._alarms) and self._alarms[0][0] <= now
+
+    def call_threadsafe(self, callback: Callable[[], object]) -> None:
+        if get_ident() == self._thread:
+            self.call_soon(callback)
+        else:
+            super().call_threadsafe(callback)  # refused: no seed repeats when it came
 
     def step_all(self) -> None:
         if len(self.ready) > 1:

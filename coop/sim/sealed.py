@@ -20,17 +20,19 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Generator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
 import coop.stopwatch
 from coop.outcomes import MisuseError
 from coop.sim.scheduler import SimulatedScheduler
-from coop.sim.world import World
+from coop.sim.world import PACKAGE, World
 from coop.traps import running
 
 _CLOCK = "coop.current_scheduler().clock.now()"
 _RANDOM = "the simulation's own: sim.random, or random.Random(a seed)"
+_EXECUTOR = "coop.spawn, or an executor whose submit runs the function at once"
 _SOCKET = "coop.connect, coop.listen and the network of current_scheduler()"
 
 #: What is caught: the family to allow it by, its owner, its name, and what to use instead.
@@ -60,7 +62,9 @@ CAUGHT: Final[tuple[tuple[str, Any, str, str], ...]] = (
     ("sockets", socket, "getaddrinfo", _SOCKET),
     ("sockets", socket, "create_connection", _SOCKET),
     ("threads", threading.Thread, "start", "coop.spawn"),
+    ("threads", ThreadPoolExecutor, "submit", _EXECUTOR),
     ("processes", subprocess.Popen, "__init__", "nothing: a process is not simulated"),
+    ("processes", ProcessPoolExecutor, "submit", _EXECUTOR),
 )  # fmt: skip
 
 FAMILIES: Final = tuple(dict.fromkeys(family for family, *_ in CAUGHT))
@@ -111,6 +115,8 @@ def _catching(
             return real(*args, **kwargs)
         if substitute is not None:
             return substitute(*args, **kwargs)
+        while frame.f_code.co_filename.startswith(PACKAGE) and frame.f_back is not None:
+            frame = frame.f_back  # the user's line, not coop's own that it called
         place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         raise Uncontrolled(
             f"{shown} was used inside a simulation, at {place}, by task "
