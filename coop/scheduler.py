@@ -103,6 +103,7 @@ class Scheduler:
                 turn()
         finally:
             running.scheduler = None
+            del task  # see step_all
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -148,7 +149,8 @@ class Scheduler:
                     ready.append(task)
                 if task.deadline < task.alarm:
                     self.attend(task)
-        self.current = None
+        # From Python 3.12 on, a traceback keeps the frames that its frames were called from.
+        self.current = task = waiter = None  # type: ignore[assignment]
 
     def attend(self, task: Task) -> None:
         """See to a task that gave way with a deadline or a cancellation pending."""
@@ -157,18 +159,15 @@ class Scheduler:
             return
         task.interrupt()
         if task.deliveries % STUBBORN == 0:
-            logger.warning(
-                "%r was told %d times that it is cancelled and goes on: let Cancelled pass",
-                task,
-                task.deliveries,
-            )
+            complaint = "%r was told %d times that it is cancelled and goes on: let Cancelled pass"
+            logger.warning(complaint, task, task.deliveries)
 
     def _throw(self, task: Task) -> Any:
         error, task.error = task.error, None
         try:
             return task.context.run(task.generator.throw, error)  # type: ignore[arg-type]
         finally:
-            del error  # or its traceback would pin this frame, and with it the task
+            del error, task  # or its traceback would pin this frame, and with it the task
 
     def _bury(self, task: Task, error: BaseException) -> None:
         if isinstance(error, Cancelled) and task.cancel_requested:

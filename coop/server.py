@@ -11,6 +11,7 @@ import logging
 import signal
 import ssl
 from collections.abc import Callable
+from contextlib import nullcontext
 from enum import Enum
 from typing import Any, Final
 
@@ -131,21 +132,30 @@ class Server:
             self._connections.cancel("the server was told to end now")
 
     @operation
-    def run(self, *, heed_signals: bool | None = None) -> Coop[None]:
+    def run(
+        self,
+        *,
+        heed_signals: bool | None = None,
+        on_listening: Callable[[Server], object] | None = None,
+    ) -> Coop[None]:
         """Serve until stopped, and until every connection has ended.
 
         ``heed_signals``: the first SIGTERM or SIGINT stops, the second aborts; None does so in the
-        main thread only.  Waits: as long as it serves.  Errors: OSError when the listener fails.
+        main thread only.  ``on_listening`` is called with the server when signals are heeded.
+        Waits: as long as it serves.  Errors: OSError when the listener fails.
         """
         if heed_signals is None:
             # They are the process's: a simulated host, whose scheduler has no doorbell, has none.
             has_door = current_scheduler().doorbell is not None
             heed_signals = has_door and Signals.are_available()
+        heeding = Signals(signal.SIGTERM, signal.SIGINT) if heed_signals else nullcontext()
         self._advance("run")
         try:
-            with self.listener:
-                if heed_signals:
-                    yield from group(self._run_with_signals)
+            with self.listener, heeding as arrivals:
+                if on_listening is not None:
+                    on_listening(self)
+                if arrivals is not None:
+                    yield from group(self._run_with_signals, arrivals)
                 else:
                     yield from group(self._converse_with_all, on_error=self._note_failure)
         except ExceptionGroup:
@@ -156,19 +166,18 @@ class Server:
             self._advance("end")
             self._fault = None
 
-    def _run_with_signals(self, members: Group) -> Coop[None]:
-        watcher = members.spawn(self._watch_signals(), name="signals")
+    def _run_with_signals(self, members: Group, arrivals: Signals) -> Coop[None]:
+        watcher = members.spawn(self._watch(arrivals), name="signals")
         yield from group(self._converse_with_all, on_error=self._note_failure)
         watcher.cancel("the server has ended")
 
-    def _watch_signals(self) -> Coop[None]:
-        with Signals(signal.SIGTERM, signal.SIGINT) as arrivals:
-            yield from arrivals.next()
-            logger.info("stopping: %d connections may finish", self.active)
-            self.stop()
-            yield from arrivals.next()
-            logger.warning("ending now: %d connections are cut off", self.active)
-            self.abort()
+    def _watch(self, arrivals: Signals) -> Coop[None]:
+        yield from arrivals.next()
+        logger.info("stopping: %d connections may finish", self.active)
+        self.stop()
+        yield from arrivals.next()
+        logger.warning("ending now: %d connections are cut off", self.active)
+        self.abort()
 
     def _converse_with_all(self, connections: Group) -> Coop[None]:
         self._connections = connections
@@ -272,7 +281,8 @@ def serve(
     A handler's error is its connection's alone: logged with its traceback, counted, closed.  When a
     handler returns, the connection is closed so that the peer gets everything (``aclose``).
     ``host`` and ``port`` as for ``coop.listen``, or a ``listener`` of your own.  ``on_listening``
-    is called with the Server once the port is open: it has the address, the counters, and ``stop``.
+    is called with the Server once the port is open and signals are heeded: it has the address, the
+    counters, and ``stop``.
     ``max_connections``: those beyond wait in the backlog, not accepted.  ``tls``: what
     ``coop.tls_server_context`` makes, for connections that are encrypted; the handler gets a
     TlsConnection once the handshake is done, and never one that did not do it within
@@ -294,6 +304,4 @@ def serve(
             drain=drain,
             handshake_timeout=handshake_timeout,
         )
-        if on_listening is not None:
-            on_listening(server)
-        yield from server.run(heed_signals=heed_signals)
+        yield from server.run(heed_signals=heed_signals, on_listening=on_listening)
