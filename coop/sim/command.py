@@ -22,6 +22,9 @@ from coop.sim.simulation import Scenario
 from coop.sim.timeline import page
 from coop.stopwatch import Stopwatch
 
+#: In so many seeds every kind of fault that has an occasion must strike, or the run proves little.
+PROBE_SEEDS: Final = 1000
+
 _BATCH: Final = 20
 _BAR: Final = 30
 
@@ -40,9 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace | list[str] | None = None) -> int:
-    """Run the command; return 0 if every run went well, 1 if one failed, 2 for bad arguments."""
+    """Run the command; return 0 if every run went well, 1 if one failed, 2 for bad arguments.
+
+    1 also if, in 1000 seeds or more, a kind of fault had its occasions and never struck.
+    """
     if not isinstance(arguments, argparse.Namespace):
-        parser = argparse.ArgumentParser("python -m coop sim", description=main.__doc__)
+        parser = argparse.ArgumentParser("python -m coop sim", description=__doc__)
         add_arguments(parser)
         arguments = parser.parse_args(arguments)
     try:
@@ -105,11 +111,27 @@ def _search(scenario: Scenario, arguments: argparse.Namespace) -> int:
     )
     if not failures:
         print("all went well")
-        return 0
+        return int(_has_unproven(tally, done))
     first = min(failures, key=lambda outcome: outcome.seed)
     print(f"{len(failures)} failed; the first:\n\n{report(scenario, first)}")
     print(f"       python -m coop sim {arguments.scenario} --replay {first.seed}")
     return 1
+
+
+def _has_unproven(tally: Counter[str], done: int) -> bool:
+    """Warn of the kinds that never struck in many seeds; return whether any could have."""
+    if done < PROBE_SEEDS:
+        return False
+    idle = [kind.name for kind in KINDS if not tally[kind.name]]
+    unstruck = [name for name in idle if name in tally]
+    if idle:
+        print(f"WARNING: nothing is known about {', '.join(idle)}: never struck", file=sys.stderr)
+    if unstruck:
+        print(
+            f"FAILED: {', '.join(unstruck)} had occasions in {done} seeds, and never struck",
+            file=sys.stderr,
+        )
+    return bool(unstruck)
 
 
 def _outcomes(arguments: argparse.Namespace) -> Iterator[Outcome]:

@@ -52,6 +52,42 @@ def _greet(conn: coop.Connection) -> coop.Coop[None]:
     yield from conn.sendall(b"hello, world")
 
 
+def everything(sim: Simulation) -> coop.Coop[int]:
+    """Streams, datagrams, names and a host that may crash: an occasion for every kind of fault."""
+    sim.host("server", lambda: coop.serve(echo, port=PORT), may_crash=True)
+    sim.host("names", _shout)
+    for _ in range(6):
+        while True:
+            try:
+                with coop.timeout(20):
+                    yield from _ask_both()
+                break
+            except (OSError, EOFError):
+                yield from coop.sleep(0.5)
+    return 6
+
+
+def _ask_both() -> coop.Coop[None]:
+    names = yield from coop.current_scheduler().network.resolve("names", 53)
+    with (yield from coop.connect("server", PORT)) as conn, coop.open_datagram() as udp:
+        yield from udp.send_to(b"who", names[0])
+        yield from conn.sendall(b"hello\n")
+        assert (yield from conn.recv_until(b"\n")) == b"hello\n"
+        with coop.timeout(5):
+            assert (yield from udp.recv_from())[0] == b"WHO"
+
+
+def _shout() -> coop.Coop[None]:
+    while True:
+        try:
+            with coop.open_datagram(port=53) as udp:
+                while True:
+                    data, source = yield from udp.recv_from()
+                    yield from udp.send_to(data.upper(), source)
+        except OSError:
+            yield from coop.sleep(0.5)
+
+
 _runs: list[None] = []
 
 

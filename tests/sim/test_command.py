@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from sim.scenarios import hasty_reader, patient_echo
 
+from coop.sim import command
 from coop.sim.command import main
 from coop.sim.explore import SimulationFailed, attempt, check, minimise, report
 from coop.sim.faults import KINDS
@@ -66,6 +67,31 @@ def test_the_command_finds_the_first_failure(capsys):
     out = capsys.readouterr().out
     assert f"fails under seed {first_failure().seed}" in out
     assert "--replay" in out
+
+
+def test_many_seeds_in_which_every_kind_struck_go_well(capsys, monkeypatch):
+    monkeypatch.setattr(command, "PROBE_SEEDS", 120)
+    assert 0 == main(["sim.scenarios:everything", "--seeds", "120"])
+    assert "never struck" not in capsys.readouterr().err
+
+
+def test_a_kind_without_an_occasion_is_a_warning(capsys, monkeypatch):
+    monkeypatch.setattr(command, "PROBE_SEEDS", 100)
+    assert 0 == main(["sim.scenarios:patient_echo", "--seeds", "100"])
+    err = capsys.readouterr().err
+    assert "WARNING: nothing is known about datagram_lost, datagram_doubled" in err
+    assert "FAILED" not in err
+
+
+def test_a_kind_that_never_struck_in_many_seeds_is_a_failure(capsys, monkeypatch):
+    monkeypatch.setattr(command, "PROBE_SEEDS", 1)
+    assert 1 == main(["sim.scenarios:everything", "--seeds", "1"])  # seed 0: none strikes
+    assert "short_read" in capsys.readouterr().err.partition("FAILED: ")[2]
+
+
+def test_few_seeds_need_not_strike(capsys):
+    assert 0 == main(["sim.scenarios:everything", "--seeds", "1"])
+    assert "FAILED" not in capsys.readouterr().err
 
 
 def test_several_processes_find_the_same():
