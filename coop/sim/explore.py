@@ -152,7 +152,10 @@ def report(scenario: Scenario, failed: Outcome, **options: Any) -> str:
         traced = attempt(scenario, failed.seed, **{**options, "trace": True})
     name = getattr(scenario, "__qualname__", "scenario")
     message = f"{traced.kind or failed.kind}: {traced.message or failed.message}".splitlines()
-    lines = [f"{name} fails under seed {failed.seed}", *(f"  {line[:150]}" for line in message[:3])]
+    lines = [
+        f"{name} fails under seed {failed.seed}",
+        *(f"  {line[:150]}".rstrip() for line in message[:3]),
+    ]
     lines += [f"    at {place}" for place in traced.places[-3:]]
     lines.append("what struck:" if traced.strikes else "what struck: nothing, it fails by itself")
     lines += [
