@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+from types import ModuleType
+
 import coop
 from coop.sim import Simulation
 
 PORT = 7000
+
+#: The names of the bugs in the zoo.
+ANIMALS = sorted(
+    path.stem for path in (Path(__file__).parent / "zoo").glob("*.py") if path.stem != "keeper"
+)
+
+
+def animal(name: str) -> ModuleType:
+    """Return a module of the zoo, with a ``buggy`` scenario and a ``mended`` one."""
+    return importlib.import_module(f"sim.zoo.{name}")
 
 
 def echo(conn: coop.Connection) -> coop.Coop[None]:

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from types import ModuleType
-
 import pytest
+from sim.scenarios import ANIMALS, animal
 
 from coop.sim.explore import attempt, minimise
 
-NAMES = sorted(
-    path.stem for path in (Path(__file__).parent / "zoo").glob("*.py") if path.stem != "keeper"
-)
 #: A bug must show within so many seeds; its twin must survive so many, and in a campaign so many.
 FIND_WITHIN, SURVIVE, CAMPAIGN = 300, 40, 3000
 #: What is left of the strikes when a failure has been made small.
 HANDFUL = 6
 
-each_animal = pytest.mark.parametrize("name", NAMES)
-
-
-def animal(name: str) -> ModuleType:
-    return importlib.import_module(f"sim.zoo.{name}")
+each_animal = pytest.mark.parametrize("name", ANIMALS)
 
 
 def survive(name: str, seeds: range) -> None:
@@ -32,7 +22,7 @@ def survive(name: str, seeds: range) -> None:
 
 
 def test_there_are_enough_animals():
-    assert len(NAMES) >= 20
+    assert len(ANIMALS) >= 20
 
 
 @each_animal
