@@ -14,13 +14,13 @@ from typing import Any
 
 from coop.outcomes import LimitError, TaskCancelled
 from coop.sim.explore import SimulationFailed, attempt, report
-from coop.sim.faults import CANCEL, NAMES, check_kinds
+from coop.sim.faults import check_kinds
 from coop.sim.simulation import Scenario
 
 
 def at_every_park(
     scenario: Scenario,
-    kind: str = NAMES[CANCEL],
+    kind: str = "cancel",
     *,
     of: str = "*",
     limit: int = 10_000,
@@ -32,12 +32,12 @@ def at_every_park(
     strikes at each opportunity that it has: each send, each segment, each turn of a host.
     ``of``: judge only strikes at this "host/task", a pattern as of ``fnmatch``.  A scenario that
     ends because it was cancelled itself has not failed, unless it left something behind.
-    Errors: SimulationFailed, with a plan that repeats it; LimitError beyond so many runs.
+    Errors: SimulationFailed, with a plan that repeats it; LimitError beyond ``limit`` of them.
     """
     check_kinds([kind])
-    if kind == NAMES[CANCEL]:
+    if kind == "cancel":
         options["forgiven"] = (TaskCancelled,)
-    for number in range(limit):
+    for number in range(limit + 1):
         outcome = attempt(scenario, plan=f"{kind}@{number}", **options)
         victims = [f"{strike.host}/{strike.task}" for strike in outcome.strikes]
         if outcome.has_failed and all(fnmatch(victim, of) for victim in victims):

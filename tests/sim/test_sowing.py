@@ -49,7 +49,7 @@ def test_passing_is_giving_way_too():
         yield
         yield
 
-    assert 2 == at_every_park(scenario)
+    assert 2 == at_every_park(scenario, limit=2)
 
 
 def test_careful_code_survives_a_cancel_anywhere():
