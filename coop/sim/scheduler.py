@@ -7,13 +7,12 @@ Stands on: scheduler, faults.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import get_ident
 from typing import TYPE_CHECKING
 
 from coop.scheduler import Scheduler
 from coop.sim.faults import CANCEL, TASK_ORDER
 from coop.task import Task
-from coop.traps import FOREVER
+from coop.traps import FOREVER, running
 
 if TYPE_CHECKING:
     from coop.sim.host import Host
@@ -26,7 +25,6 @@ class SimulatedScheduler(Scheduler):
         super().__init__(host.world.clock, host.poller, network=host.network)
         self.host = host
         self._faults = host.world.faults
-        self._thread = get_ident()
         self._touched = host.poller.touched
         #: The task that has just given way, while the fault "cancel" may strike it.
         self.gave_way: Task | None = None
@@ -43,7 +41,7 @@ class SimulatedScheduler(Scheduler):
         return bool(self._alarms) and self._alarms[0][0] <= now
 
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
-        if get_ident() == self._thread:
+        if running.scheduler is self:  # which is asked for each thread
             self.call_soon(callback)
         else:
             super().call_threadsafe(callback)  # refused: no seed repeats when it came
