@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from coop.outcomes import WOULDBLOCK, BusyError, ClosedError, MisuseError, WouldBlock
 from coop.poller import READ, WRITE
-from coop.traps import Coop, Waiter, operation
+from coop.traps import Coop, Waiter, operation, running
 
 if TYPE_CHECKING:
     from coop.scheduler import Scheduler
@@ -178,6 +178,11 @@ class Descriptors:
 
     def watch(self, way: Readiness) -> None:
         """Have the poller watch this direction too."""
+        if running.scheduler is not self._scheduler:
+            raise MisuseError(
+                f"descriptor {way.descriptor.fd} was opened in another run, or another thread's: "
+                "open it in the run that uses it"
+            )
         descriptor = way.descriptor
         way.is_watched = True
         interest = READ * descriptor.reader.is_watched | WRITE * descriptor.writer.is_watched

@@ -98,6 +98,7 @@ def test_on_a_unix_path() -> None:
 
 @LINUX
 def test_on_one_network_interface() -> None:
+    pytest.importorskip("fcntl")
     assert b"gnip" == talk_where(interface="lo")
 
 

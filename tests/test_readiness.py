@@ -13,6 +13,7 @@ from coop.outcomes import WOULDBLOCK
 from coop.poller import ERROR, HANGUP, READ, WRITE, Events
 from coop.readiness import BUDGET, Descriptor, retry
 from coop.scheduler import Scheduler
+from coop.traps import running
 
 pytestmark = pytest.mark.core
 
@@ -60,8 +61,10 @@ def poller() -> Scripted:
 
 
 @pytest.fixture
-def descriptor(poller: Scripted) -> Descriptor:
-    return Scheduler(kit.LeapingClock(), poller).descriptors.add(7)
+def descriptor(poller: Scripted, monkeypatch: pytest.MonkeyPatch) -> Descriptor:
+    scheduler = Scheduler(kit.LeapingClock(), poller)
+    monkeypatch.setattr(running, "scheduler", scheduler)
+    return scheduler.descriptors.add(7)
 
 
 def start(generator: Any) -> tuple[Any, Any]:
@@ -214,10 +217,10 @@ def test_both_directions_are_watched_together(poller: Scripted, descriptor: Desc
         (READ | HANGUP, "reader writer"),
     ],
 )
-def test_an_error_and_a_hangup_wake_both_directions(bits: int, woken: str) -> None:
-    poller = Scripted()
-    scheduler = Scheduler(kit.LeapingClock(), poller)
-    descriptor = scheduler.descriptors.add(7)
+def test_an_error_and_a_hangup_wake_both_directions(
+    bits: int, woken: str, poller: Scripted, descriptor: Descriptor
+) -> None:
+    scheduler = descriptor.reader.scheduler
     descriptor.reader.is_ready = descriptor.writer.is_ready = False
     log = []
 

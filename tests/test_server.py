@@ -526,6 +526,8 @@ def test_on_both_families_at_once() -> None:
 
 @LINUX
 def test_on_one_interface() -> None:
+    pytest.importorskip("fcntl")
+
     def main() -> Gen[bytes]:
         server = coop.Server(echo, coop.listen(interface="lo"))
         task = coop.spawn(server.run(heed_signals=False))
