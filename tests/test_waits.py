@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import kit
@@ -13,6 +14,7 @@ import pytest
 from kit import Gen, World, play
 
 import coop
+from coop.sockets import create_tcp_socket
 
 pytestmark = pytest.mark.core
 
@@ -306,3 +308,137 @@ def test_to_spawn_outside_a_run_is_refused() -> None:
     with pytest.raises(coop.MisuseError, match=r"no scheduler runs in this thread.*coop\.run"):
         coop.spawn(generator)
     generator.close()
+
+
+# -- each wait, cancelled and done again ----------------------------------------------------------
+
+
+class Wait:
+    """A wait that nobody ends until ``release``; what it needs is closed with ``stack``."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+        self.lot = coop.ParkingLot("shop", "enter")
+
+    def pair(self) -> tuple[coop.Connection, coop.Connection]:
+        a, b = kit.pair()
+        self.stack.enter_context(a)
+        self.stack.enter_context(b)
+        return a, b
+
+
+def parking(start: Callable[[coop.ParkingLot], Any]) -> Any:
+    def case(wait: Wait) -> Any:
+        return lambda: start(wait.lot), wait.lot.wake_all
+
+    return case
+
+
+def reading(start: Callable[[coop.Connection], Any]) -> Any:
+    def case(wait: Wait) -> Any:
+        a, b = wait.pair()
+        return lambda: start(a), lambda: b.socket.send(b"x\n")
+
+    return case
+
+
+def writing(start: Callable[[coop.Connection], Any]) -> Any:
+    def case(wait: Wait) -> Any:
+        a, b = wait.pair()
+        kit.fill(a)
+
+        def drain() -> None:
+            while b.socket.recv(1 << 20):
+                pass
+
+        return lambda: start(a), drain
+
+    return case
+
+
+def accepting(wait: Wait) -> Any:
+    listener = wait.stack.enter_context(coop.listen("127.0.0.1", 0))
+
+    def dial() -> None:
+        wait.stack.enter_context(create_tcp_socket()).connect(listener.address)
+
+    def accept() -> Gen[None]:
+        wait.stack.enter_context((yield from listener.accept()))
+
+    return accept, dial
+
+
+def joining(wait: Wait) -> Any:
+    return coop.spawn(wait.lot.park()).join, wait.lot.wake_all
+
+
+def sending_a_file(conn: coop.Connection) -> Gen[None]:
+    with open(__file__, "rb") as file:
+        yield from conn.sendfile(file)
+
+
+def a_group(lot: coop.ParkingLot) -> Any:
+    def body(group: coop.Group) -> Gen[None]:
+        group.spawn(lot.park())
+        yield from lot.park()
+
+    return coop.group(body)
+
+
+WAITS: dict[str, Any] = {
+    "sleep": lambda wait: (lambda: coop.sleep(50), lambda: None),
+    "sleep until": lambda wait: (lambda: coop.sleep_until(50), lambda: None),
+    "join": joining,
+    "park": parking(lambda lot: lot.park()),
+    "group": parking(a_group),
+    "gather": parking(lambda lot: coop.gather(lot.park(), lot.park())),
+    "race": parking(lambda lot: coop.race(lot.park(), lot.park())),
+    "map": parking(lambda lot: coop.map(lambda _: lot.park(), [1, 2])),
+    "recv": reading(lambda conn: conn.recv()),
+    "recv into": reading(lambda conn: conn.recv_into(bytearray(9))),
+    "recv exactly": reading(lambda conn: conn.recv_exactly(2)),
+    "recv until": reading(lambda conn: conn.recv_until(b"\n")),
+    "readline": reading(lambda conn: conn.readline()),
+    "readable": reading(lambda conn: coop.wait_readable(conn)),
+    "sendall": writing(lambda conn: conn.sendall(b"x")),
+    "sendfile": writing(sending_a_file),
+    "writable": writing(lambda conn: coop.wait_writable(conn)),
+    "accept": accepting,
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_each_wait_can_be_cancelled_and_done_again(name: str) -> None:
+    reasons: list[object] = []
+
+    def cancelled(start: Any) -> Gen[None]:
+        try:
+            yield from start()
+        except coop.Cancelled as error:
+            reasons.append(error.reason)
+            raise
+
+    def done(start: Any) -> Gen[str]:
+        yield from start()
+        return "done"
+
+    def main() -> Gen[str]:
+        with ExitStack() as stack:
+            start, release = WAITS[name](Wait(stack))
+            task = coop.spawn(cancelled(start))
+            yield from kit.passes(4)
+            waiter = task.waiter
+            assert waiter is not None
+            task.cancel("enough")
+            assert task.waiter is None
+            assert waiter.task is None
+            with pytest.raises(coop.TaskCancelled, match="enough"):
+                yield from task.join()
+            again = coop.spawn(done(start))
+            yield from kit.passes(4)
+            assert again.waiter is not None
+            release()
+            return (yield from again.join())
+
+    assert "done" == play(main())
+    assert ["enough"] == reasons
