@@ -244,11 +244,7 @@ class _Program:
 
 def _hold(members: Group, generator: Any) -> Coop[Any]:
     value = yield from members.run_body(as_generator(generator))
-    errors = members.errors
-    if errors == [members.body_error]:
-        raise errors[0]
-    if errors:
-        raise BaseExceptionGroup(f"{len(errors)} tasks of the host failed", errors)
+    members.raise_errors("host", unwrap=True)
     return value
 
 
