@@ -134,17 +134,19 @@ class ParkingLot:
         spot.value = _HUSK
         del spot.lot  # or the two would be left to the cycle collector
         self._husks += 1
+        self._drop_husks()
+
+    def _drop_husks(self) -> None:
+        """Keep the first spot no husk, and husks no more than those who wait."""
+        spots = self.spots
+        while spots and spots[0].value is _HUSK:
+            spots.popleft()
+            self._husks -= 1
         if self._husks > len(self):
             waiting = [each for each in spots if each.value is not _HUSK]
             spots.clear()
             spots.extend(waiting)
             self._husks = 0
-
-    def _drop_husks(self) -> None:
-        spots = self.spots
-        while spots and spots[0].value is _HUSK:
-            spots.popleft()
-            self._husks -= 1
 
     def reason(self) -> str:
         """Say what is waited for here, for the task tree."""

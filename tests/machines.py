@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from promises import EFFORT
+from promises import EFFORT, IS_POOR
 from sync_kit import Broken, Gen, make_scheduler, require, require_nobody_waits
 
 import coop
@@ -254,7 +254,7 @@ def _run(machine: type[Machine], examples: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
-            max_examples=examples * EFFORT,
+            max_examples=3 if IS_POOR else examples * EFFORT,
             stateful_step_count=30,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
