@@ -92,8 +92,8 @@ def announce(server):
     print(f"serving {what} on http://{host}:{server.port}/", flush=True)
 
 
-def log(request, response):
-    print(f"{request.peer} {request.method} {request.target} {response.status}", file=sys.stderr)
+def log(record):
+    print(f"{record.peer} {record.request_line!r} {record.status}", file=sys.stderr)
 
 
 ROUTES = {"/hello": hello, "/echo": echo, "/clock": clock, "/clock/events": clock_events}

@@ -8,11 +8,14 @@ from coop.http.errors import HttpError
 from coop.http.fields import Headers
 from coop.http.limits import Deadlines, Limits
 from coop.http.messages import FileRegion, Request, Response
+from coop.http.record import AccessLog, AccessRecord
 from coop.http.server import serve
 from coop.http.static import Directory
 
 __all__ = [
     "NEED_DATA",
+    "AccessLog",
+    "AccessRecord",
     "Deadlines",
     "Directory",
     "FileRegion",

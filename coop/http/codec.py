@@ -164,6 +164,11 @@ class RequestParser:
         return self.state is not ParserState.BODY
 
     @property
+    def line_so_far(self) -> bytes:
+        """What was received of the request line of a head that is not complete, or was refused."""
+        return self._buffer[self._at :].partition(b"\r\n")[0]
+
+    @property
     def body_remaining(self) -> int | None:
         """Octets of the present body not yet read; None when only its end will tell."""
         return 0 if self._body is None else self._body.remaining
@@ -351,7 +356,8 @@ class RequestParser:
 
     def _fail(self, error: HttpError) -> None:
         self._error = error
-        self._buffer = b""
+        # Of what was received no more is kept than the access log wants to show.
+        self._buffer = self.line_so_far[: self._limits.request_line_bytes]
         self._at = 0
         self._advance("refused")
 

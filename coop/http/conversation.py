@@ -22,6 +22,7 @@ from coop.http.exchange import EXCHANGE_LIFE, Exchange, ExchangeState, phase_sec
 from coop.http.head import NO_BODY
 from coop.http.limits import Deadlines, Limits
 from coop.http.messages import BODILESS, DateLine, Request, Response
+from coop.http.record import CLIENT_GONE, AccessLog, AccessRecord
 from coop.outcomes import IncompleteError, WouldBlock
 from coop.scopes import move_on_after
 from coop.stream import RECV_BYTES, Connection
@@ -31,9 +32,6 @@ logger = logging.getLogger("coop.http")
 
 App = Callable[[Request], Any]
 """What answers a request: with a Response, or with a generator or coroutine that returns one."""
-
-AccessLog = Callable[[Request, Response], object]
-"""What is called with each request and its response, once that is sent."""
 
 #: A body up to this long is joined to its head, to be sent in one go.
 _SMALL_BYTES: Final = 65536
@@ -79,8 +77,8 @@ class Conversation:
     """The exchanges of one connection, and the source of their requests' bodies."""
 
     __slots__ = (
-        "_allowance", "_awaits_continue", "_connection", "_exchange", "_has_limit", "_loss",
-        "_must_close", "_parser", "_reader", "_rest", "_site", "_task",
+        "_allowance", "_awaits_continue", "_begun", "_connection", "_delivery", "_exchange",
+        "_has_limit", "_loss", "_must_close", "_parser", "_reader", "_rest", "_site", "_task",
     )  # fmt: skip
 
     def __init__(self, site: Site, connection: Connection) -> None:
@@ -89,6 +87,10 @@ class Conversation:
         self._parser = RequestParser(site.limits)
         self._exchange = Exchange(connection, site.phase_seconds)
         self._task = current_task()
+        #: Clock time at which the present request began to come; kept for the access log.
+        self._begun = 0.0
+        #: The answer on its way, when it was not sent in one go; until it has been reported.
+        self._delivery: Delivery | None = None
         #: What of an answer the system did not take at once.
         self._rest = b""
         # Of the last request that may have had a body:
@@ -131,7 +133,7 @@ class Conversation:
     def _converse(self, data: bytes) -> Coop[None]:
         """Answer request after request; ``data`` was received before."""
         parser, exchange, recv = self._parser, self._exchange, self._connection.recv
-        app, access_log = self._site.app, self._site.access_log
+        app, logs = self._site.app, self._site.access_log is not None
         request: Any
         answer: Any
         keep = True
@@ -141,6 +143,8 @@ class Conversation:
                     exchange.is_convenient = True
                     data = yield from recv()
                     exchange.is_convenient = False
+                if logs:
+                    self._begun = self._task.scheduler.now
                 try:
                     request = parser.next_request(data) or (yield from self._finish_head(data))
                 except HttpError as error:
@@ -162,10 +166,10 @@ class Conversation:
                     answer = self._answer_error(request, error)
                 if keep := self._send_at_once(request, answer):
                     exchange.state = _IDLE
+                    if logs:
+                        self._report(request, answer)
                 else:
                     keep = yield from self._deliver(request, answer)
-                if access_log is not None:
-                    access_log(request, answer)
                 data, request, answer = b"", None, None  # or an idle connection would keep them
                 if parser.has_rest:
                     yield from self._count()
@@ -203,6 +207,7 @@ class Conversation:
     def _answer_error(self, request: Request, error: Exception) -> Response:
         """Make an answer of what the handler raised; what cannot be answered is raised again."""
         if error is self._loss:
+            self._report_gone(request)
             raise error
         if isinstance(error, HttpError):
             logger.debug("%r: %s", request, error)
@@ -235,7 +240,11 @@ class Conversation:
             return False
         lines = self._site.date_lines(self._task.scheduler.now)
         data = answer.head(lines, b"Content-Length: %d\r\n" % len(body)) + body
-        sent = self._connection.socket.send(data)
+        try:
+            sent = self._connection.socket.send(data)
+        except OSError:
+            self._report(request, answer, is_whole=False)
+            raise
         if sent == len(data):
             return True
         self._rest = data[sent or 0 :]
@@ -244,15 +253,18 @@ class Conversation:
     def _deliver(self, request: Request | None, answer: Response) -> Coop[bool]:
         """Send an answer of any kind, and close it; return whether the connection goes on."""
         self._exchange.advance("answer")
-        if self._rest:
-            yield from self._send_rest()
-            return self._end_exchange(keep=True)
+        is_whole = False
         try:
-            keep = yield from self._send(request, answer)
-            if keep and not self._parser.is_body_read:
-                keep = yield from self._discard()
+            if self._rest:
+                yield from self._send_rest()
+                keep = is_whole = True
+            else:
+                keep, is_whole = yield from self._send(request, answer)
         finally:
             answer.close()
+            self._report(request, answer, is_whole=is_whole)
+        if keep and not self._parser.is_body_read:
+            keep = yield from self._discard()
         return self._end_exchange(keep=keep)
 
     def _send_rest(self) -> Coop[None]:
@@ -260,8 +272,9 @@ class Conversation:
         rest, self._rest = self._rest, b""
         yield from self._connection.sendall(rest)
 
-    def _send(self, request: Request | None, answer: Response) -> Coop[bool]:
-        delivery = Delivery(self._connection, self._exchange, request, answer)
+    def _send(self, request: Request | None, answer: Response) -> Coop[tuple[bool, bool]]:
+        """Send an answer; return whether the connection may go on, and whether all was sent."""
+        delivery = self._delivery = Delivery(self._connection, self._exchange, request, answer)
         if self._awaits_continue and delivery.may_read and answer.status < 300:
             yield from self._send_continue()  # or the client, told the end, would send nothing
         keep = self._will_keep(request, answer) and not delivery.is_close_delimited
@@ -275,8 +288,8 @@ class Conversation:
             raise  # the connection's end, or the file's: nothing can be said any more
         except Exception as error:
             self._break_off(error, delivery)
-            return False
-        return keep
+            return False, False
+        return keep, True
 
     def _will_keep(self, request: Request | None, answer: Response) -> bool:
         """Say, before the head is sent, whether the connection will go on behind the answer."""
@@ -311,12 +324,36 @@ class Conversation:
         if delivery.is_close_delimited:
             self._reset()
 
+    # -- the access log -------------------------------------------------------------------------
+
+    def _report(self, request: Request | None, answer: Response, *, is_whole: bool = True) -> None:
+        """Tell the access log what became of a request."""
+        delivery, self._delivery = self._delivery, None
+        access_log = self._site.access_log
+        if access_log is None:
+            return
+        record = AccessRecord(
+            request,
+            answer,
+            self,
+            refused_line=self._parser.line_so_far if request is None else b"",
+            body_bytes=len(answer.body) if delivery is None else delivery.body_bytes,
+            seconds=self._task.scheduler.clock.now() - self._begun,
+            is_whole=is_whole,
+        )
+        access_log(record)
+
+    def _report_gone(self, request: Request | None) -> None:
+        """Tell it that the client left before there was an answer."""
+        self._report(request, Response(b"", CLIENT_GONE), is_whole=False)
+
     # -- the end --------------------------------------------------------------------------------
 
     def _give_up(self, state: ExchangeState) -> None:
         """Part from a client that was too slow; tell it where a request has begun."""
         if state is ExchangeState.HEAD:
             page = error_page(408)
+            self._report(None, page)
             lines = b"Content-Length: %d\r\nConnection: close\r\n" % len(page.body)
             head = page.head(self._site.date_lines(self._task.scheduler.now), lines)
             self._connection.socket.send(head + page.body)  # or not: it gets no more time

@@ -33,7 +33,7 @@ class Delivery:
 
     __slots__ = (
         "_connection", "_exchange", "_left", "_pending", "_pending_bytes", "_response",
-        "is_chunked", "is_close_delimited", "is_headless", "may_read",
+        "body_bytes", "is_chunked", "is_close_delimited", "is_headless", "may_read",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,8 @@ class Delivery:
         self.may_read = hasattr(response.body, "throw") or hasattr(response.body, "__anext__")
         #: Whether only the head is sent (RFC 9110 section 9.3.2).
         self.is_headless = request is not None and request.method == "HEAD"
+        #: Octets of the body that were handed to the system, or are about to be.
+        self.body_bytes = 0
         #: What has been made and not yet sent.
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -84,6 +86,7 @@ class Delivery:
         elif isinstance(body, bytes):
             if len(body) >= GATHER_BYTES:
                 yield from self._flush()
+            self.body_bytes = len(body)
             self._put(body)
         elif isinstance(body, FileRegion):
             yield from self._send_region(body)
@@ -154,6 +157,7 @@ class Delivery:
         if isinstance(piece, FileRegion):
             yield from self._send_region(piece)
         else:
+            self.body_bytes += size
             self._put(piece)
         if self.is_chunked:
             self._put(b"\r\n")
@@ -161,6 +165,7 @@ class Delivery:
     def _send_region(self, region: FileRegion) -> Coop[None]:
         yield from self._flush()
         sent = yield from self._connection.sendfile(region.file, region.offset, region.count)
+        self.body_bytes += sent
         if sent < region.count:
             raise BrokenBodyError(f"the file ended {region.count - sent} bytes early")
 

@@ -91,6 +91,11 @@ class Request:
         return f"1.{self.minor}"
 
     @property
+    def line(self) -> bytes:
+        """The request line as it was sent, without its end."""
+        return self._head.partition(b"\r\n")[0]
+
+    @property
     def target(self) -> str:
         """The request target as it was sent, still percent-encoded."""
         return self._head.split(b" ", 2)[1].decode("ascii")

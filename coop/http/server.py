@@ -12,8 +12,9 @@ from typing import Final
 
 from coop import server as streams
 from coop.address import Address
-from coop.http.conversation import AccessLog, App, Site
+from coop.http.conversation import App, Site
 from coop.http.limits import DEFAULT_DEADLINES, DEFAULT_LIMITS, Deadlines, Limits
+from coop.http.record import AccessLog
 from coop.listener import BACKLOG, Listener
 from coop.tls import HANDSHAKE_SECONDS
 from coop.traps import Operation
@@ -46,8 +47,8 @@ def serve(
     ``app`` is a generator function, a plain function or an ``async def``.  What it raises is the
     one request's: HttpError is answered with its status, anything else is logged with its traceback
     and answered 500.  A client that breaks a rule, a limit or a deadline is told so, where that is
-    possible, and its connection closed.  ``access_log(request, response)`` is called for each
-    answer that was sent.  ``server_name`` is what the Server field says; empty, there is none.
+    possible, and its connection closed.  ``access_log`` is called with an AccessRecord
+    of each request.  ``server_name`` is what the Server field says; empty, there is none.
 
     All else as ``coop.serve``: the first SIGTERM or SIGINT closes idle connections at once, lets
     requests be answered for ``drain`` seconds, and the second ends now.

@@ -244,9 +244,9 @@ def test_each_answer_is_reported_to_the_access_log() -> None:
     visit(
         echo,
         asking(get("/a"), post(b"b"), get("/c", "Connection: close\r\n")),
-        access_log=lambda request, response: lines.append(f"{request.target} {response.status}"),
+        access_log=lambda record: lines.append(f"{record.request_line} {record.status}"),
     )
-    assert ["/a 200", "/ 200", "/c 200"] == lines
+    assert ["GET /a HTTP/1.1 200", "POST / HTTP/1.1 200", "GET /c HTTP/1.1 200"] == lines
 
 
 def test_the_servers_name_may_be_another_or_none() -> None:
