@@ -26,6 +26,7 @@ from coop.http.record import CLIENT_GONE, AccessLog, AccessRecord
 from coop.outcomes import IncompleteError, WouldBlock
 from coop.scopes import move_on_after
 from coop.stream import RECV_BYTES, Connection
+from coop.tls import TlsConnection
 from coop.traps import Coop, current_task, operation
 
 logger = logging.getLogger("coop.http")
@@ -376,6 +377,16 @@ class Conversation:
         """The other end's address."""
         address = self._connection.peer_address
         return None if address is None else address.unmapped()
+
+    @property
+    def local_address(self) -> Address:
+        """This end's address, asked of the system."""
+        return self._connection.local_address.unmapped()
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether what comes and goes is encrypted."""
+        return isinstance(self._connection, TlsConnection)
 
     @property
     def is_body_read(self) -> bool:

@@ -46,6 +46,16 @@ class BodySource(Protocol):
         raise NotImplementedError
 
     @property
+    def local_address(self) -> Address:
+        """This end's address."""
+        raise NotImplementedError
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether what comes and goes is encrypted."""
+        raise NotImplementedError
+
+    @property
     def is_body_read(self) -> bool:
         """Whether nothing of the body is left to read."""
         raise NotImplementedError
@@ -157,6 +167,16 @@ class Request:
     def peer(self) -> Address | None:
         """The address the request came from, None when there is none."""
         return self.source.peer_address if self.source else None
+
+    @property
+    def local(self) -> Address | None:
+        """The address the request came to, None when there is none."""
+        return self.source.local_address if self.source else None
+
+    @property
+    def scheme(self) -> str:
+        """``"https"`` when the connection is encrypted, else ``"http"``."""
+        return "https" if self.source and self.source.is_encrypted else "http"
 
     def read(self, max_bytes: int | None = None) -> Operation[bytes]:
         """Read the body, or what is left of it, into memory: ``body = yield from request.read()``.
