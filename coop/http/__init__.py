@@ -11,6 +11,7 @@ from coop.http.messages import FileRegion, Request, Response
 from coop.http.record import AccessLog, AccessRecord
 from coop.http.server import serve
 from coop.http.static import Directory
+from coop.http.upgrade import Upgrade
 
 __all__ = [
     "NEED_DATA",
@@ -25,5 +26,6 @@ __all__ = [
     "Request",
     "RequestParser",
     "Response",
+    "Upgrade",
     "serve",
 ]

@@ -23,7 +23,8 @@ from coop.http.head import NO_BODY
 from coop.http.limits import Deadlines, Limits
 from coop.http.messages import BODILESS, DateLine, Request, Response
 from coop.http.record import CLIENT_GONE, AccessLog, AccessRecord
-from coop.outcomes import IncompleteError, WouldBlock
+from coop.http.upgrade import Upgrade
+from coop.outcomes import IncompleteError, MisuseError, WouldBlock
 from coop.scopes import move_on_after
 from coop.stream import RECV_BYTES, Connection
 from coop.tls import TlsConnection
@@ -80,6 +81,7 @@ class Conversation:
     __slots__ = (
         "_allowance", "_awaits_continue", "_begun", "_connection", "_delivery", "_exchange",
         "_has_limit", "_loss", "_must_close", "_parser", "_reader", "_rest", "_site", "_task",
+        "_upgrade",
     )  # fmt: skip
 
     def __init__(self, site: Site, connection: Connection) -> None:
@@ -106,6 +108,8 @@ class Conversation:
         self._must_close = False
         #: The error that ended the connection while the body was read.
         self._loss: OSError | None = None
+        #: The answer that hands the connection over to another protocol, once it has been sent.
+        self._upgrade: Upgrade | None = None
 
     def run(self) -> Coop[None]:
         """Converse until the client leaves, a deadline passes, or something goes wrong."""
@@ -123,6 +127,8 @@ class Conversation:
                 self._exchange = Exchange(self._connection, self._site.phase_seconds)
             if self._exchange.has_expired:
                 self._give_up(self._exchange.state)
+            elif self._upgrade is not None:
+                yield from self._upgrade.take_over(self._connection, self._parser.hand_over())
         except BaseException:
             self._exchange.advance("break")
             raise
@@ -275,6 +281,9 @@ class Conversation:
 
     def _send(self, request: Request | None, answer: Response) -> Coop[tuple[bool, bool]]:
         """Send an answer; return whether the connection may go on, and whether all was sent."""
+        if isinstance(answer, Upgrade):
+            yield from self._switch(answer)
+            return False, True
         delivery = self._delivery = Delivery(self._connection, self._exchange, request, answer)
         if self._awaits_continue and delivery.may_read and answer.status < 300:
             yield from self._send_continue()  # or the client, told the end, would send nothing
@@ -291,6 +300,14 @@ class Conversation:
             self._break_off(error, delivery)
             return False, False
         return keep, True
+
+    def _switch(self, answer: Upgrade) -> Coop[None]:
+        """Send the answer behind which another protocol begins."""
+        if not self._parser.is_body_read:
+            raise MisuseError(f"{answer!r} to a request with a body, which was not read")
+        lines = self._site.date_lines(self._task.scheduler.now)
+        yield from self._connection.sendall(answer.head(lines))
+        self._upgrade = answer
 
     def _will_keep(self, request: Request | None, answer: Response) -> bool:
         """Say, before the head is sent, whether the connection will go on behind the answer."""
