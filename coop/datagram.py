@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from coop.address import Address, wildcard
+from coop.outcomes import WouldBlock
 from coop.readiness import retry
 from coop.sockets import UdpSocket
 from coop.traps import Operation, current_scheduler
@@ -42,7 +43,10 @@ class DatagramSocket:
         Waits: while the system has no room for it.  Errors: OSError when it cannot be sent, such
         as EMSGSIZE for one too long; ClosedError; BusyError when another task is sending.
         """
-        return retry(self._descriptor.writer, self._socket.send_to, data, address)
+        return retry(self._descriptor.writer, self._try_send_to, (data, address))
+
+    def _try_send_to(self, parcel: tuple[bytes, Address]) -> int | WouldBlock:
+        return self._socket.send_to(*parcel)
 
     @property
     def port(self) -> int:

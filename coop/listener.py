@@ -66,7 +66,7 @@ class Listener:
         Errors: OSError EMFILE, ENFILE, ENOBUFS or ENOMEM when the system is short (the listener
         stays usable: wait a little); ClosedError; BusyError when another task is accepting.
         """
-        return retry(self._descriptor.reader, self._try_accept)
+        return retry(self._descriptor.reader, Listener._try_accept, self)
 
     def _try_accept(self) -> Connection | WouldBlock:
         try:

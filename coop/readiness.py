@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from coop.outcomes import WOULDBLOCK, BusyError, ClosedError, MisuseError, WouldBlock
 from coop.poller import READ, WRITE
@@ -31,6 +31,7 @@ from coop.traps import Coop, Waiter, operation, running
 if TYPE_CHECKING:
     from coop.scheduler import Scheduler
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 #: How many operations of one step may succeed at once before the task passes.
@@ -235,8 +236,10 @@ class Descriptors:
 
 
 @operation
-def retry(way: Readiness, attempt: Callable[..., T | WouldBlock], *args: Any) -> Coop[T]:
+def retry(way: Readiness, attempt: Callable[[A], T | WouldBlock], argument: A) -> Coop[T]:
     """Try; as long as the answer is WOULDBLOCK, park until this direction is ready, and try again.
+
+    One argument, always: a call with any number of them costs a tuple, and a C frame of its own.
 
     Waits: may.  What succeeds at once is counted: when the step's budget is spent, the task passes
     before it tries.  A cancelled retry has done nothing; an attempt that answered is returned.
@@ -251,15 +254,12 @@ def retry(way: Readiness, attempt: Callable[..., T | WouldBlock], *args: Any) ->
             if scheduler.budget <= 0:
                 yield None
             scheduler.budget -= 1
-        while True:
-            if way.is_ready:
-                answer = attempt(*args)
-                if answer is not WOULDBLOCK:
-                    return answer
-                way.is_ready = False
+        while not way.is_ready or (answer := attempt(argument)) is WOULDBLOCK:
+            way.is_ready = False
             if not way.is_watched:
                 way.scheduler.descriptors.watch(way)
             yield way
+        return answer
     finally:
         way.is_busy = False
 
@@ -288,7 +288,7 @@ def wait_ready(way: Readiness) -> Coop[None]:
     """Wait until this direction is ready, by the poller's word."""
     way.is_ready = False
     try:
-        yield from retry(way, way.descriptor.check)
+        yield from retry(way, Descriptor.check, way.descriptor)
     except ClosedError:
         raise
     except OSError as error:

@@ -75,6 +75,17 @@ class _Gone:
         return "detached"
 
 
+class _FileRest:
+    """What of a file is still to be sent."""
+
+    __slots__ = ("end", "file", "offset")
+
+    def __init__(self, file: IO[bytes] | int, offset: int, end: int) -> None:
+        self.file = file
+        self.offset = offset
+        self.end = end
+
+
 class Connection:
     """One end of a stream of bytes, to a peer that may be gone at any time.
 
@@ -241,7 +252,8 @@ class Connection:
 
     # -- sending ------------------------------------------------------------------------------
 
-    def sendall(self, data: bytes | bytearray | memoryview) -> Operation[None]:
+    @operation
+    def sendall(self, data: bytes | bytearray | memoryview) -> Coop[None]:
         """Send all of ``data``.
 
         Waits: as long as the peer takes nothing (backpressure).  Errors: OSError when the
@@ -250,7 +262,17 @@ class Connection:
         """
         if type(data) is not bytes:
             data = memoryview(data).cast("B")
-        return retry(self._writer, self._try_send, [data])
+        way = self._writer
+        scheduler = way.scheduler
+        if way.is_ready and not way.is_busy and scheduler.budget > 0:
+            # What retry would do first, in place: nearly always it is all, and costs a third less.
+            scheduler.budget -= 1
+            sent = self._socket.send(data)
+            if sent == len(data):
+                return
+            way.is_ready = False
+            data = memoryview(data)[sent or 0 :]
+        yield from retry(way, self._try_send, [data])
 
     def sendall_parts(self, parts: Iterable[bytes]) -> Operation[None]:
         """Send all of these, one after the other, as ``sendall`` does."""
@@ -265,24 +287,21 @@ class Connection:
         ``count`` None means to the end.  Less is sent when the file ends before.
         Waits, errors: as ``sendall``.
         """
-        progress = [offset]
-        end = _NO_END if count is None else offset + count
-        yield from retry(self._writer, self._try_sendfile, file, progress, end)
-        return progress[0] - offset
+        rest = _FileRest(file, offset, _NO_END if count is None else offset + count)
+        yield from retry(self._writer, self._try_sendfile, rest)
+        return rest.offset - offset
 
-    def _try_sendfile(
-        self, file: IO[bytes] | int, progress: list[int], end: int
-    ) -> bool | WouldBlock:
-        """Send a piece and note it in ``progress``; True at the end."""
-        offset = progress[0]
-        if offset >= end:
+    def _try_sendfile(self, rest: _FileRest) -> bool | WouldBlock:
+        """Send a piece and note it in ``rest``; True at the end."""
+        if rest.offset >= rest.end:
             return True
-        sent = self._socket.sendfile(file, offset, min(end - offset, PIECE_BYTES))
+        size = min(rest.end - rest.offset, PIECE_BYTES)
+        sent = self._socket.sendfile(rest.file, rest.offset, size)
         if sent == 0:
             return True
         if sent is not WOULDBLOCK:
-            progress[0] += sent
-            if progress[0] >= end:
+            rest.offset += sent
+            if rest.offset >= rest.end:
                 return True
         # The rest is for when the socket is writable again: a long file is many short steps.
         return WOULDBLOCK

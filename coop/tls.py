@@ -20,7 +20,7 @@ from coop.stream import LINGER_BYTES, LINGER_SECONDS, Connection, ConnectionStat
 from coop.stream_socket import StreamSocket
 from coop.tls_context import default_client_context
 from coop.tls_socket import TlsError, TlsSocket, TlsState
-from coop.traps import Coop, operation
+from coop.traps import Coop, Operation, operation
 from coop.waits import spawn
 
 #: How long a handshake may take unless told otherwise, in seconds.
@@ -54,8 +54,8 @@ class TlsConnection(Connection):
         """
         with within(timeout):
             try:
-                while not (yield from retry(self._reader, self._socket.shake_hands)):
-                    yield from retry(self._writer, self._socket.flush)
+                while not (yield from retry(self._reader, TlsSocket.shake_hands, self._socket)):
+                    yield from retry(self._writer, TlsSocket.flush, self._socket)
             except ssl.SSLError:
                 # The alert is out; with what came unread, a bare close would destroy it.
                 self._part()
@@ -68,6 +68,10 @@ class TlsConnection(Connection):
 
     def _try_recv_into(self, buffer: bytearray | memoryview) -> int | WouldBlock:
         return self._socket.recv_into(buffer)
+
+    def sendall(self, data: bytes | bytearray | memoryview) -> Operation[None]:
+        """Send all of ``data``, as any Connection does."""
+        return retry(self._writer, self._try_send, [memoryview(data).cast("B")])
 
     def _try_send(self, rest: list[Any]) -> WouldBlock | None:
         # As the base does, but that a piece taken whole does not mean that the next is not.
@@ -93,7 +97,7 @@ class TlsConnection(Connection):
 
     def _send_the_end(self) -> Coop[None]:
         with suppress(OSError, BusyError):  # closed meanwhile, or sent by aclose
-            yield from retry(self._writer, self._socket.flush)
+            yield from retry(self._writer, TlsSocket.flush, self._socket)
 
     @operation
     def aclose(
@@ -113,7 +117,7 @@ class TlsConnection(Connection):
                 super().shutdown_send()
             with move_on_after(timeout):
                 if not self._writer.is_busy:  # or the one who sends does it
-                    yield from retry(self._writer, self._socket.flush)
+                    yield from retry(self._writer, TlsSocket.flush, self._socket)
                 while max_bytes > 0:
                     data = yield from self.recv()
                     if not data:

@@ -50,7 +50,7 @@ class Attempts:
         self.answers = list(answers)
         self.count = 0
 
-    def __call__(self) -> Any:
+    def __call__(self, _: object) -> Any:
         self.count += 1
         return self.answers.pop(0)
 
@@ -86,7 +86,7 @@ def finish(iterator: Any) -> Any:
 
 
 def test_what_succeeds_at_once_does_not_wait(poller: Scripted, descriptor: Descriptor) -> None:
-    assert "value" == finish(iter(retry(descriptor.reader, Attempts("value"))))
+    assert "value" == finish(iter(retry(descriptor.reader, Attempts("value"), None)))
     assert [] == poller.calls
     assert not descriptor.reader.is_busy
 
@@ -95,7 +95,7 @@ def test_what_would_block_parks_on_its_direction_and_is_watched(
     poller: Scripted, descriptor: Descriptor
 ) -> None:
     attempt = Attempts(WOULDBLOCK, "value")
-    waiting, waiter = start(retry(descriptor.reader, attempt))
+    waiting, waiter = start(retry(descriptor.reader, attempt, None))
     assert waiter is descriptor.reader
     assert [("watch", 7, READ)] == poller.calls
     assert 1 == attempt.count
@@ -109,7 +109,7 @@ def test_known_to_be_drained_it_parks_without_a_try(
 ) -> None:
     descriptor.reader.is_ready = False
     attempt = Attempts("value")
-    waiting, _ = start(retry(descriptor.reader, attempt))
+    waiting, _ = start(retry(descriptor.reader, attempt, None))
     assert 0 == attempt.count
     descriptor.reader.is_ready = True
     assert "value" == finish(waiting)
@@ -117,7 +117,7 @@ def test_known_to_be_drained_it_parks_without_a_try(
 
 def test_woken_for_nothing_it_parks_again(poller: Scripted, descriptor: Descriptor) -> None:
     attempt = Attempts(WOULDBLOCK, WOULDBLOCK, "value")
-    waiting, waiter = start(retry(descriptor.reader, attempt))
+    waiting, waiter = start(retry(descriptor.reader, attempt, None))
     waiter.is_ready = True
     assert waiter is next(waiting)
     waiter.is_ready = True
@@ -126,23 +126,23 @@ def test_woken_for_nothing_it_parks_again(poller: Scripted, descriptor: Descript
 
 
 def test_a_second_operation_on_the_same_direction_is_refused(descriptor: Descriptor) -> None:
-    waiting, _ = start(retry(descriptor.reader, Attempts(WOULDBLOCK)))
+    waiting, _ = start(retry(descriptor.reader, Attempts(WOULDBLOCK), None))
     attempt = Attempts("value")
     with pytest.raises(coop.BusyError, match="already waiting until readable fd 7: one operation"):
-        finish(iter(retry(descriptor.reader, attempt)))
+        finish(iter(retry(descriptor.reader, attempt, None)))
     assert 0 == attempt.count
-    assert "value" == finish(iter(retry(descriptor.writer, attempt)))
+    assert "value" == finish(iter(retry(descriptor.writer, attempt, None)))
     waiting.close()
 
 
 def test_a_second_operation_is_refused_between_the_wake_up_and_the_step(
     descriptor: Descriptor,
 ) -> None:
-    waiting, waiter = start(retry(descriptor.reader, Attempts(WOULDBLOCK, "value")))
+    waiting, waiter = start(retry(descriptor.reader, Attempts(WOULDBLOCK, "value"), None))
     waiter.is_ready = True
     waiter.wake()
     with pytest.raises(coop.BusyError):
-        finish(iter(retry(descriptor.reader, Attempts("stolen"))))
+        finish(iter(retry(descriptor.reader, Attempts("stolen"), None)))
     assert "value" == finish(waiting)
 
 
@@ -150,22 +150,22 @@ def test_a_second_operation_is_refused_between_the_wake_up_and_the_step(
 def test_however_it_ends_the_direction_is_free_again(
     descriptor: Descriptor, error: BaseException
 ) -> None:
-    waiting, _ = start(retry(descriptor.reader, Attempts(WOULDBLOCK)))
+    waiting, _ = start(retry(descriptor.reader, Attempts(WOULDBLOCK), None))
     with pytest.raises(type(error)):
         waiting.throw(error)
     assert not descriptor.reader.is_busy
     descriptor.reader.is_ready = True
-    assert "next" == finish(iter(retry(descriptor.reader, Attempts("next"))))
+    assert "next" == finish(iter(retry(descriptor.reader, Attempts("next"), None)))
 
 
 def test_an_attempt_that_fails_leaves_the_direction_free_and_known_as_ready(
     descriptor: Descriptor,
 ) -> None:
-    def attempt() -> None:
+    def attempt(_: object) -> None:
         raise OSError("broken")
 
     with pytest.raises(OSError, match="broken"):
-        finish(iter(retry(descriptor.reader, attempt)))
+        finish(iter(retry(descriptor.reader, attempt, None)))
     assert not descriptor.reader.is_busy
     assert descriptor.reader.is_ready
 
@@ -174,7 +174,7 @@ def test_with_the_budget_spent_it_passes_before_it_tries(descriptor: Descriptor)
     scheduler = descriptor.reader.scheduler
     scheduler.budget = 0
     attempt = Attempts("value")
-    waiting, passed = start(retry(descriptor.reader, attempt))
+    waiting, passed = start(retry(descriptor.reader, attempt, None))
     assert passed is None
     assert 0 == attempt.count
     scheduler.budget = BUDGET
@@ -190,7 +190,7 @@ def test_a_poller_that_refuses_leaves_the_direction_unwatched(
 
     poller.watch = refuse  # type: ignore[method-assign]
     with pytest.raises(PermissionError):
-        start(retry(descriptor.reader, Attempts(WOULDBLOCK)))
+        start(retry(descriptor.reader, Attempts(WOULDBLOCK), None))
     assert not descriptor.reader.is_watched
     assert not descriptor.reader.is_busy
 
@@ -199,8 +199,8 @@ def test_a_poller_that_refuses_leaves_the_direction_unwatched(
 
 
 def test_both_directions_are_watched_together(poller: Scripted, descriptor: Descriptor) -> None:
-    reading, _ = start(retry(descriptor.reader, Attempts(WOULDBLOCK)))
-    writing, _ = start(retry(descriptor.writer, Attempts(WOULDBLOCK)))
+    reading, _ = start(retry(descriptor.reader, Attempts(WOULDBLOCK), None))
+    writing, _ = start(retry(descriptor.writer, Attempts(WOULDBLOCK), None))
     assert [("watch", 7, READ), ("watch", 7, READ | WRITE)] == poller.calls
     reading.close()
     writing.close()
@@ -225,7 +225,7 @@ def test_an_error_and_a_hangup_wake_both_directions(
     log = []
 
     def wait(name: str) -> Gen[None]:
-        yield from retry(getattr(descriptor, name), Attempts("done"))
+        yield from retry(getattr(descriptor, name), Attempts("done"), None)
         log.append(name)
 
     class Owner:
