@@ -25,17 +25,17 @@ FLOORS = {
     "ground": "outcomes stopwatch address forgotten guard",
     "raw": (
         "remedies base_socket stream_socket udp_socket sockets poller blocking tls_socket "
-        "tls_context"
+        "tls_context proxy_protocol"
     ),
     "staircase": "traps parking",
     "machine room": "task deadlock scheduler readiness doorbell",
     "living rooms": (
         "scopes groups choice sync channel waits executors stream tls datagram listener dial "
-        "server signals network"
+        "proxies server signals network"
     ),
-    "upper rooms": "http sim observe",
+    "upper rooms": "http sim observe wsgi",
     "roof": "runtime",
-    "front door": "__init__ cli __main__",
+    "front door": "__init__ cli __main__ ext",
 }
 CORE = "traps task scheduler scopes poller"
 
@@ -50,7 +50,7 @@ KEEPERS = {
     "threading": "traps doorbell runtime signals sim.sealed",
 }
 # Third-party packages, and the parts of the house that may know them.
-GUESTS = {"httptools": "http", "websockets": "ws", "hypothesis": "sim", "pytest": "sim"}
+GUESTS = {"httptools": "http", "multipart": "http", "websockets": "ws", "hypothesis": "sim", "pytest": "sim"}
 
 FILE_LINES, FUNCTION_LINES, CORE_LINES = 400, 40, 800
 LOOPS = {"scheduler.step_all": 60}
