@@ -7,6 +7,7 @@ What it must not know: messages, connections.  Stands on: the standard library a
 
 from __future__ import annotations
 
+import email.utils
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -50,6 +51,18 @@ def encode_field(name: str, value: str) -> bytes:
     if not _is_value(value_octets) or value_octets != value_octets.strip(b" \t"):
         raise ValueError(f"header {name!r} has a control character or stray space: {value!r}")
     return b"%b: %b\r\n" % (name_octets, value_octets)
+
+
+def http_date(seconds: float) -> str:
+    """Return a time, in seconds since 1970, as HTTP writes it (RFC 9110 section 5.6.7)."""
+    return email.utils.formatdate(seconds, usegmt=True)
+
+
+def drop_field(lines: bytes, name: str) -> bytes:
+    """Return field lines, each with its CRLF, without those of this name."""
+    prefix = name.lower().encode("latin-1", "replace") + b":"
+    kept = [line for line in lines.splitlines(keepends=True) if not line.lower().startswith(prefix)]
+    return b"".join(kept)
 
 
 class Pairs(Mapping[str, str]):

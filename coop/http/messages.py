@@ -2,12 +2,11 @@
 
 What lives here: Request, Response, FileRegion, and the bytes of a response's head.
 What it must not know: connections; reading a body is asked of whoever received the request.
-Stands on: fields, head's framing, errors.
+Stands on: fields, head's framing, cookies, forms, payload, negotiation, errors.
 """
 
 from __future__ import annotations
 
-import email.utils
 import io
 import math
 import os
@@ -20,9 +19,21 @@ from typing import IO, Any, Final, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from coop.address import Address
+from coop.http.cookies import format_cookie, parse_cookies
 from coop.http.errors import HttpError
-from coop.http.fields import HeaderPairs, Headers, Pairs, encode_field, split_fields
+from coop.http.fields import (
+    HeaderPairs,
+    Headers,
+    Pairs,
+    drop_field,
+    encode_field,
+    http_date,
+    split_fields,
+)
+from coop.http.forms import DEFAULT_FORM_LIMITS, Form, FormLimits, read_form
 from coop.http.head import NO_BODY, Framing
+from coop.http.negotiate import choose_type
+from coop.http.payload import read_json
 from coop.stopwatch import wall_seconds
 from coop.traps import Operation
 
@@ -154,6 +165,19 @@ class Request:
         return self._split()["host"] or self.headers.get("host", "")
 
     @property
+    def cookies(self) -> Pairs:
+        """The cookies that the client sent, parsed leniently; each call parses them anew.
+
+        Source: RFC 6265 section 5.4.  Errors: none.
+        """
+        return parse_cookies(self.headers.get("cookie", ""))
+
+    @property
+    def mount(self) -> str:
+        """The path below which the handler is mounted, percent-encoded; empty at the top."""
+        return ""
+
+    @property
     def content_length(self) -> int | None:
         """Octets of the body; None when it comes in chunks."""
         return self.framing.content_length
@@ -178,6 +202,21 @@ class Request:
         """``"https"`` when the connection is encrypted, else ``"http"``."""
         return "https" if self.source and self.source.is_encrypted else "http"
 
+    def accepts(self, *offers: str) -> str | None:
+        """Return the media type that the client prefers, None when it accepts none of them.
+
+        ``request.accepts("text/html", "application/json")``; the first one if it does not care.
+        """
+        return choose_type(self.headers.get("accept"), offers)
+
+    def below(self, prefix: str, rest: str) -> Request:
+        """Return the request as a handler sees it that is mounted below a path.
+
+        Both are percent-encoded and begin with a slash: ``prefix`` is added to the mount, ``rest``
+        is the new path.
+        """
+        return _RequestBelow(self, self.mount + prefix, rest)
+
     def read(self, max_bytes: int | None = None) -> Operation[bytes]:
         """Read the body, or what is left of it, into memory: ``body = yield from request.read()``.
 
@@ -195,6 +234,28 @@ class Request:
         Waits, errors: as ``read``.
         """
         return self._open_source().read_body_piece(max_bytes)
+
+    def json(self, max_bytes: int | None = None) -> Operation[Any]:
+        """Read the body as JSON: ``order = yield from request.json()``.
+
+        Waits: until it has come.  Errors: as ``read``; HttpError 415 unless its Content-Type is
+        application/json or ends with ``+json`` (pages of other sites can send all else without
+        asking), 400 when it is not JSON, or not UTF-8.
+        """
+        return read_json(self, max_bytes)
+
+    def form(
+        self, max_bytes: int | None = None, *, limits: FormLimits = DEFAULT_FORM_LIMITS
+    ) -> Operation[Form]:
+        """Read the body as a form: ``form = yield from request.form()``.
+
+        The Form maps fields to values; ``form.files`` has the files, large ones on disk, which
+        ``form.close()`` deletes.  ``max_bytes`` is the limit of the whole body.
+        Waits: until it has come.  Errors: as ``read``; HttpError 415 unless it is urlencoded or
+        multipart/form-data, 413 for what exceeds ``limits``, 400 when it is broken; ImportError
+        for a multipart body when the package that parses it is missing.
+        """
+        return read_form(self, max_bytes, limits)
 
     def stream(self, max_bytes: int | None = None) -> BodyStream:
         """Iterate over the body as it comes, no faster than the handler takes it::
@@ -221,6 +282,35 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<request {self.method} {self.target}>"
+
+
+class _RequestBelow(Request):
+    """A request as a mounted handler sees it: the same, but for its path."""
+
+    __slots__ = ("_mount", "_rest", "_whole")
+
+    def __init__(self, whole: Request, mount: str, rest: str) -> None:
+        for name in Request.__slots__:
+            if name != "source":
+                setattr(self, name, getattr(whole, name))
+        self._whole = whole
+        self._mount = mount
+        self._rest = rest
+
+    @property
+    def source(self) -> BodySource | None:  # type: ignore[override]
+        """Where the body is read from, as long as it is this request's."""
+        return self._whole.source
+
+    @property
+    def mount(self) -> str:
+        """The path below which the handler is mounted, percent-encoded."""
+        return self._mount
+
+    @property
+    def raw_path(self) -> str:
+        """The path below the mount, still percent-encoded."""
+        return self._rest
 
 
 class BodyStream:
@@ -349,6 +439,57 @@ class Response:
         line, keep = _prepare_field(name, value)
         if keep is None or keep(self, value):
             self._lines += line
+
+    def drop_header(self, name: str) -> None:
+        """Remove every field of this name, in any case; those that are the server's stay."""
+        self._lines = drop_field(self._lines, name)
+        if name.lower() == "date":
+            self.has_date = False
+
+    def set_header(self, name: str, value: str) -> None:
+        """Put a field in the place of all of its name.  Errors: ValueError as for ``Response``."""
+        self.drop_header(name)
+        self.add_header(name, value)
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str,
+        *,
+        max_age: float | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        http_only: bool = True,
+        same_site: str | None = "Lax",
+    ) -> None:
+        """Have the client keep a cookie, for ``max_age`` seconds or until the browser is closed.
+
+        Scripts cannot read it unless ``http_only=False``; other sites cannot send it along with
+        their forms unless ``same_site="None"``; ``secure`` binds it to HTTPS.
+        Errors: ValueError for what could break the field, or what browsers would drop: characters
+        outside RFC 6265 section 4.1.1, more than 4096 bytes, a ``__Host-`` name that does not keep
+        its promise.
+        """
+        cookie = format_cookie(
+            name, value, max_age=max_age, path=path, domain=domain,
+            secure=secure, http_only=http_only, same_site=same_site,
+        )  # fmt: skip
+        self.add_header("Set-Cookie", cookie)
+
+    def delete_cookie(
+        self,
+        name: str,
+        *,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        same_site: str | None = "Lax",
+    ) -> None:
+        """Have the client forget a cookie that was set with the same path and domain."""
+        self.set_cookie(
+            name, "", max_age=0, path=path, domain=domain, secure=secure, same_site=same_site
+        )
 
     def head(self, date: bytes, framing: bytes) -> bytes:
         """Return the head to send, up to and including the empty line.
@@ -487,8 +628,3 @@ class DateLine:
         self.fresh_until = now + 1 - seconds % 1
         self.lines = self._server + encode_field("Date", http_date(int(seconds)))
         return self.lines
-
-
-def http_date(seconds: float) -> str:
-    """Return a time, in seconds since 1970, as HTTP writes it (RFC 9110 section 5.6.7)."""
-    return email.utils.formatdate(seconds, usegmt=True)

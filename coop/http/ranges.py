@@ -12,12 +12,14 @@ import re
 from typing import Final, NamedTuple
 
 from coop.http.errors import HttpError
-from coop.http.fields import Headers
+from coop.http.fields import Headers, http_date
 
 #: Most ranges that one request may ask for; a Range with more is ignored.
 RANGE_COUNT: Final = 16
 
-_find_tags: Final = re.compile(r'(?:W/)?"[!#-~\x80-\xff]*"').findall
+_TAG: Final = r'(?:W/)?"[!#-~\x80-\xff]*"'
+_find_tags: Final = re.compile(_TAG).findall
+_is_tag: Final = re.compile(_TAG).fullmatch
 _split_ranges: Final = re.compile(r"bytes=([,0-9-][\t ,0-9-]*)", re.IGNORECASE).fullmatch
 _split_range: Final = re.compile(r"([0-9]{1,32})-([0-9]{0,32})|-([0-9]{1,32})").fullmatch
 
@@ -32,10 +34,24 @@ class Span(NamedTuple):
 class Validators(NamedTuple):
     """What tells one state of a representation from another."""
 
-    #: A strong entity tag, with its quotes.
-    tag: str
-    #: When it was last modified, in whole seconds since 1970.
-    modified: int
+    #: An entity tag with its quotes, ``"v7"`` or weak, ``W/"v7"``; empty for none.
+    tag: str = ""
+    #: When it was last modified, in whole seconds since 1970, if that is known.
+    modified: int | None = None
+
+    def fields(self) -> list[tuple[str, str]]:
+        """Return the fields that tell them: ETag, Last-Modified.
+
+        Errors: ValueError for a tag without its quotes.
+        """
+        fields = []
+        if self.tag:
+            if not _is_tag(self.tag):
+                raise ValueError(f"an entity tag has quotes around it, not {self.tag!r}")
+            fields.append(("ETag", self.tag))
+        if self.modified is not None:
+            fields.append(("Last-Modified", http_date(self.modified)))
+        return fields
 
 
 def check_conditions(headers: Headers, validators: Validators) -> bool:
@@ -52,7 +68,9 @@ def check_conditions(headers: Headers, validators: Validators) -> bool:
     if "if-none-match" in headers:
         return not _has_tag(headers["if-none-match"], validators.tag, weakly=True)
     since = headers.get("if-modified-since")
-    return since is None or parse_date(since) is None or _is_later(validators.modified, since)
+    if since is None or parse_date(since) is None or validators.modified is None:
+        return True
+    return _is_later(validators.modified, since)
 
 
 def parse_date(text: str) -> int | None:
@@ -120,17 +138,22 @@ def _has_tag(condition: str, tag: str, *, weakly: bool) -> bool:
     if condition.strip(" \t") == "*":
         return True
     tags = _find_tags(condition)
-    return tag in tags or (weakly and f"W/{tag}" in tags)
+    if not weakly:
+        return tag in tags and not tag.startswith("W/")
+    opaque = tag.removeprefix("W/")
+    return bool(tag) and (opaque in tags or f"W/{opaque}" in tags)
 
 
-def _is_later(modified: int, date: str | None) -> bool:
+def _is_later(modified: int | None, date: str | None) -> bool:
     """Tell whether it was modified after the date; False without a date, or with a bad one."""
     limit = parse_date(date or "")
-    return limit is not None and modified > limit
+    return limit is not None and modified is not None and modified > limit
 
 
 def _holds_if_range(condition: str | None, validators: Validators) -> bool:
     """Tell whether If-Range names just this representation: its tag, or its very date."""
-    if condition is None or condition == validators.tag:
+    if condition is None:
         return True
-    return parse_date(condition) == validators.modified
+    if condition == validators.tag:
+        return not condition.startswith("W/")
+    return validators.modified is not None and parse_date(condition) == validators.modified

@@ -18,7 +18,7 @@ from typing import IO, Final
 from urllib.parse import quote, unquote_to_bytes
 
 from coop.http.errors import HttpError
-from coop.http.messages import FileRegion, Request, Response, http_date
+from coop.http.messages import FileRegion, Request, Response
 from coop.http.ranges import Span, Validators, check_conditions, select_spans
 from coop.stopwatch import wall_seconds
 
@@ -206,7 +206,7 @@ def _answer_open_file(request: Request, path: str, file: IO[bytes]) -> Response:
     # Not in the future: the client would be told that it has what comes later (section 8.8.2.1).
     modified = int(min(status.st_mtime, wall_seconds()))
     validators = Validators(f'"{status.st_mtime_ns:x}-{size:x}"', modified)
-    fields = [("ETag", validators.tag), ("Last-Modified", http_date(modified))]
+    fields = validators.fields()
     if not check_conditions(request.headers, validators):
         file.close()
         return Response(b"", 304, fields)
