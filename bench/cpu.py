@@ -41,10 +41,21 @@ def rss_bytes(pid: int) -> int:
 
 def own_rss_bytes(pid: int) -> int:
     """Return one process's resident memory: smaps_rollup is exact where statm lags behind."""
-    for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-        if line.startswith("Rss:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    return kib_of(pid, "smaps_rollup", "Rss:") * 1024
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """Return the most resident memory that one process, without its children, ever had."""
+    return kib_of(pid, "status", "VmHWM:") * 1024
+
+
+def kib_of(pid: int, file: str, field: str) -> int:
+    """Return a field of a file of /proc/PID, or 0 where the process has ended."""
+    try:
+        lines = (PROC / str(pid) / file).read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(field)), 0)
 
 
 def threads(pid: int) -> list[str]:

@@ -5,6 +5,7 @@ what a run was made with. Nothing here measures.
 """
 
 import json
+import os
 import platform
 import re
 import shutil
@@ -14,7 +15,13 @@ from pathlib import Path
 
 from bench.paths import BENCH, BUILD, ENVIRONMENT, LOAD, PYTHON, REPOSITORY, SERVERS
 
-C_PROGRAMS = (LOAD / "echo_load.c", LOAD / "idle_load.c", SERVERS / "echo_epoll.c")
+C_PROGRAMS = (
+    LOAD / "echo_load.c",
+    LOAD / "accept_load.c",
+    LOAD / "idle_load.c",
+    SERVERS / "echo_epoll.c",
+)
+MEASURED = ("coop", "bench", ":!bench/results")
 SYSTEM_TOOLS = {
     "wrk": "no HTTP load, so no http work: apt install wrk",
     "nginx": "the limit of the http work is left out: apt install nginx-light",
@@ -117,15 +124,26 @@ def tool_versions() -> dict[str, str]:
 
 
 def coop_version() -> str:
-    """Return the commit of this checkout, with a plus where files were changed since."""
-    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty=+"]
-    answer = subprocess.run([*command, "--exclude=*"], capture_output=True, text=True)
-    return answer.stdout.strip() or "unknown"
+    """Return the commit of this checkout, with a plus where what is measured was changed since."""
+    git = ["git", "-C", str(REPOSITORY)]
+    commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "--untracked-files=no", "--", *MEASURED],
+        capture_output=True,
+        text=True,
+    )
+    return (commit.stdout.strip() or "unknown") + ("+" if changed.stdout.strip() else "")
 
 
 def machine() -> dict[str, str]:
-    """Return what the run stood on: processor, number of cores."""
+    """Return what the run stands on, and how busy that is as it begins."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.*)", cpuinfo)
     cores = len(re.findall(r"^processor", cpuinfo, re.MULTILINE))
-    return {"processor": model.group(1) if model else platform.machine(), "cores": str(cores)}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processor": model.group(1) if model else platform.machine(),
+        "cores": str(cores),
+        "memory": f"{memory / 2**30:.0f} GiB",
+        "load average": f"{os.getloadavg()[0]:.2f}",
+    }

@@ -7,8 +7,11 @@ the server polled more often than it had to, and its figure is on the high side.
 
 import re
 import resource
+import select
+import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +21,11 @@ from bench.processes import HOST, LOAD_CORE, PIPES, Server, end, start_pinned
 from bench.rounds import Failed
 
 SETTLE_SECONDS = 0.01
+PATIENCE_SECONDS = 60.0
+CONNECTING_SECONDS = 0.05
 FULL = 0.95
+WRK_UNITS = {"us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9}
+LATENCIES = ("p50", "p99", "p999", "late")
 
 
 class LoadFailed(Failed):
@@ -46,6 +53,12 @@ class Slice:
         return share(self.load, self.wall) > FULL > share(self.server, self.wall)
 
 
+def note_of(slices: Sequence[Slice]) -> str:
+    """Say when the load could not keep up."""
+    limited = sum(taken.is_load_the_limit for taken in slices)
+    return f"load was the limit in {limited} of {len(slices)} slices" if limited else ""
+
+
 def share(cpu: CpuTime, wall: int) -> float:
     """Return the part of the time in which a process ran or wanted to."""
     return (cpu.ran + cpu.queued) / wall
@@ -58,21 +71,31 @@ class PipedLoad:
         self.server = server
         command = [str(BUILD / program), str(server.port), *map(str, arguments)]
         self.process = start_pinned(command, LOAD_CORE, **PIPES)
-        self._read_line()
+        try:
+            self._read_line()
+        except BaseException:
+            self.stop()
+            raise
 
     def ask(self, line: str) -> dict[str, int]:
         """Send one line and return the numbers of the answer."""
+        self.tell(line)
+        return {name: int(n) for name, n in re.findall(r"(\w+)=(-?\d+)", self._read_line())}
+
+    def tell(self, line: str) -> None:
+        """Send one line that has no answer."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended: reading its answer tells why
-        return {name: int(n) for name, n in re.findall(r"(\w+)=(-?\d+)", self._read_line())}
+            pass  # it has ended: reading its next answer tells why
 
     def _read_line(self) -> str:
         assert self.process.stdout is not None
         assert self.process.stderr is not None
+        if not select.select([self.process.stdout], [], [], PATIENCE_SECONDS)[0]:
+            raise LoadFailed(f"{self.server.name}: nothing done in {PATIENCE_SECONDS:.0f} s")
         line = self.process.stdout.readline().decode()
         if not line:
             reason = self.process.stderr.read().decode().strip()
@@ -84,26 +107,52 @@ class PipedLoad:
         end(self.process)
 
 
-class EchoLoad(PipedLoad):
-    """Connections to an echo server, open from slice to slice."""
+class SlicedLoad(PipedLoad):
+    """A load program that works for as long as it is told, and then says what that cost it."""
 
-    def __init__(
-        self, server: Server, connections: int, size_bytes: int, flooders: int = 0
-    ) -> None:
-        super().__init__(server, "echo_load", connections, size_bytes, flooders)
+    lines = 1
 
-    def run(self, seconds: float, rate: int = 0) -> Slice:
-        """Load the server: one message outstanding per connection, or `rate` a second in all."""
+    def slice_of(self, command: str) -> Slice:
+        """Have the server loaded for one slice and return what it cost."""
         before = cpu_time(self.server.pid)
-        answer = self.ask(f"run {seconds * 1000:.0f} {rate}")
+        answer = self.ask(command)
         time.sleep(SETTLE_SECONDS)
         return Slice(
-            operations=answer["messages"],
+            operations=answer["messages"] * self.lines,
             wall=answer["wall"],
             server=cpu_time(self.server.pid) - before,
             load=CpuTime(answer["cpu"], answer["queued"]),
-            latency={name: answer[name] for name in ("p50", "p99", "p999", "late")},
+            latency={name: answer[name] for name in LATENCIES if name in answer},
         )
+
+
+class EchoLoad(SlicedLoad):
+    """Connections to an echo server, open from slice to slice; a message may be several lines."""
+
+    def __init__(
+        self, server: Server, connections: int, size_bytes: int, flooders: int = 0, lines: int = 1
+    ) -> None:
+        self.lines = lines
+        super().__init__(server, "echo_load", connections, size_bytes, flooders, lines)
+
+    def resize(self, size_bytes: int) -> None:
+        """Send messages (or lines) of that size from now on."""
+        self.tell(f"bytes {size_bytes}")
+
+    def run(self, seconds: float, rate: int = 0) -> Slice:
+        """Load the server: one message outstanding per connection, or `rate` a second in all."""
+        return self.slice_of(f"run {seconds * 1000:.0f} {rate}")
+
+
+class AcceptLoad(SlicedLoad):
+    """Conversations of one message, each on a connection of its own, `concurrency` at a time."""
+
+    def __init__(self, server: Server, concurrency: int) -> None:
+        super().__init__(server, "accept_load", concurrency)
+
+    def run(self, seconds: float) -> Slice:
+        """Load the server; an operation is one connection."""
+        return self.slice_of(f"run {seconds * 1000:.0f}")
 
 
 class IdleLoad(PipedLoad):
@@ -118,24 +167,23 @@ class Wrk:
     """wrk, one thread, for `connections` kept alive; `script` is a Lua file or None."""
 
     connections: int
+    path: str = "/"
     script: Path | None = None
 
-    def run(self, server: Server, seconds: int) -> Slice:
-        """Load the server with GET / and return what it cost; raises LoadFailed on any error."""
-        command = ["wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "--latency"]
+    def run(self, server: Server, seconds: float) -> Slice:
+        """Load the server with requests and return what it cost; raises LoadFailed on any error."""
+        command = ["wrk", "-t1", f"-c{self.connections}", f"-d{PATIENCE_SECONDS:.0f}s"]
         command += ["-s", str(self.script)] if self.script else []
         before = cpu_time(server.pid)
         used_before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        begin = time.monotonic_ns()
-        command.append(f"http://{HOST}:{server.port}/")
-        wrk = start_pinned(command, LOAD_CORE, stdout=subprocess.PIPE)
-        output = wrk.communicate()[0].decode()
-        wall = time.monotonic_ns() - begin
+        command.append(f"http://{HOST}:{server.port}{self.path}")
+        output = interrupted(start_pinned(command, LOAD_CORE, stdout=subprocess.PIPE), seconds)
         time.sleep(SETTLE_SECONDS)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         ran = used.ru_utime + used.ru_stime - used_before.ru_utime - used_before.ru_stime
+        operations, wall = read_wrk(server, output)
         return Slice(
-            operations=count_requests(server, output),
+            operations=operations,
             wall=wall,
             server=cpu_time(server.pid) - before,
             load=CpuTime(int(ran * 1e9), 0),
@@ -143,10 +191,22 @@ class Wrk:
         )
 
 
-def count_requests(server: Server, output: str) -> int:
-    """Return how many requests wrk says were answered well."""
+def interrupted(wrk: subprocess.Popen[bytes], seconds: float) -> str:
+    """Let wrk, which knows whole seconds only, go on for so long, and return what it prints."""
+    try:
+        time.sleep(seconds + CONNECTING_SECONDS)
+        wrk.send_signal(signal.SIGINT)
+        return wrk.communicate(timeout=PATIENCE_SECONDS)[0].decode()
+    except subprocess.TimeoutExpired:
+        return "nothing"
+    finally:
+        end(wrk)
+
+
+def read_wrk(server: Server, output: str) -> tuple[int, int]:
+    """Return how many requests wrk says were answered well, and in how many nanoseconds."""
     trouble = re.search(r"Socket errors.*|Non-2xx.*", output)
-    total = re.search(r"(\d+) requests in", output)
-    if trouble or not total or not int(total.group(1)):
+    total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)", output)
+    if trouble or not total or not int(total[1]):
         raise LoadFailed(f"{server.name}: wrk says: {trouble.group() if trouble else output!r}")
-    return int(total.group(1))
+    return int(total[1]), int(float(total[2]) * WRK_UNITS[total[3]])

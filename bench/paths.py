@@ -14,3 +14,4 @@ BUILD = BENCH / "build"
 RESULTS = BENCH / "results"
 SERVERS = BENCH / "servers"
 LOAD = BENCH / "load"
+FILES = BUILD / "files"  # what the HTTP servers serve

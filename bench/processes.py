@@ -2,8 +2,12 @@
 
 Charter: starts and ends, and knows nothing of what is measured. Servers stand on the first core
 that this process may use, load on the last. Everything listens on 127.0.0.1 and nowhere else.
+Nothing outlives the bench: every program leads a group of its own, which is killed with it; the
+kernel kills it when the bench is killed; and what was left even so, the next run finds by the
+bench's number in its environment.
 """
 
+import ctypes
 import os
 import resource
 import shutil
@@ -15,18 +19,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.cpu import process_tree
-from bench.paths import REPOSITORY
+from bench.paths import FILES, REPOSITORY
 from bench.peers import Peer
 
 HOST = "127.0.0.1"
 START_SECONDS = 15.0
 END_SECONDS = 2.0
+PR_SET_PDEATHSIG = 1  # prctl(2)
+MARK = "COOP_BENCH_PID"
 
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE = CORES[0]
 LOAD_CORE = CORES[-1]
 PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+LIBC = ctypes.CDLL(None)
 
 
 class DidNotStart(Exception):
@@ -38,7 +44,8 @@ class Server:
 
     def __init__(self, peer: Peer) -> None:
         self.name = peer.name
-        self.port = free_port()
+        self.reservation = reserve_port()
+        self.port = int(self.reservation.getsockname()[1])
         self.scratch = Path(tempfile.mkdtemp(prefix="coop-bench-"))
         self.process = self._start(peer)
 
@@ -52,11 +59,11 @@ class Server:
                 command = peer.command_line(self.port, self.scratch)
                 process = start_pinned(command, SERVER_CORE, stdout=log, stderr=log)
         except FileNotFoundError as err:
-            shutil.rmtree(self.scratch)
+            self._clear_away(None)
             raise DidNotStart(f"{err.filename} is not installed") from None
         try:
             self._wait_until_listening(process)
-        except DidNotStart:
+        except BaseException:
             self._clear_away(process)
             raise
         return process
@@ -79,8 +86,10 @@ class Server:
         """End the server and all its children, and remove its folder."""
         self._clear_away(self.process)
 
-    def _clear_away(self, process: subprocess.Popen[bytes]) -> None:
-        end(process)
+    def _clear_away(self, process: subprocess.Popen[bytes] | None) -> None:
+        if process:
+            end(process)
+        self.reservation.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
@@ -88,36 +97,66 @@ def start_pinned(command: Sequence[str], core: int, **streams: object) -> subpro
     """Start a program on one core, able to open all the descriptors there are."""
 
     def prepare() -> None:
+        os.setsid()
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.sched_setaffinity(0, {core})
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1"}
+    environment |= {MARK: str(os.getpid()), "HTTP_FILES": str(FILES)}
     return subprocess.Popen(command, env=environment, preexec_fn=prepare, **streams)  # type: ignore[call-overload,no-any-return]
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a process and its children: politely, and after a while for good."""
-    if process.poll() is not None:
-        return
-    members = process_tree(process.pid)
     process.terminate()
     try:
         process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for member in members[1:]:
-        try:
-            os.kill(member, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # it leads the group that its children are in
+    except ProcessLookupError:
+        pass
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.create_server((HOST, 0)) as probe:
-        return int(probe.getsockname()[1])
+def end_leftovers() -> list[int]:
+    """Kill what a run that is no more has left behind, and return the ids."""
+    killed = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        owner = bench_of(folder)
+        if owner and not Path("/proc", owner).exists():
+            os.kill(int(folder.name), signal.SIGKILL)
+            killed.append(int(folder.name))
+    return killed
+
+
+def bench_of(folder: Path) -> str:
+    """Return the id of the bench that started the process of that folder of /proc, or nothing."""
+    try:
+        variables = (folder / "environ").read_bytes().split(b"\0")
+    except OSError:  # it has ended, or is somebody else's
+        return ""
+    mark = f"{MARK}=".encode()
+    return next((v.removeprefix(mark).decode() for v in variables if v.startswith(mark)), "")
+
+
+def reserve_port() -> socket.socket:
+    """Return a socket whose port the kernel gives to nobody unasked, but to a server by its number.
+
+    It is bound and does not listen: with SO_REUSEADDR, or SO_REUSEPORT, on both sides a server may
+    bind the port beside it, while no connection and no bind to port 0 gets it.
+    """
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reservation.bind((HOST, 0))
+    return reservation
 
 
 def is_listening(port: int) -> bool:
@@ -133,10 +172,22 @@ def start_all(peers: Sequence[Peer]) -> tuple[list[Server], dict[str, str]]:
     """Start every peer; return those that are up, and why the others are not, by name."""
     servers: list[Server] = []
     skipped: dict[str, str] = {}
-    for peer in peers:
-        try:
-            servers.append(Server(peer))
-        except DidNotStart as err:
-            skipped[peer.name] = str(err)
-            print(f"skipped: {peer.name}: {err}")
+    try:
+        for peer in peers:
+            try:
+                servers.append(Server(peer))
+            except DidNotStart as err:
+                skipped[peer.name] = str(err)
+                print(f"left out: {peer.name}: {err}", flush=True)
+    except BaseException:
+        stop_all(servers)
+        raise
     return servers, skipped
+
+
+def stop_all(servers: Sequence[Server]) -> None:
+    """Stop every server: all are asked first, then each is waited for."""
+    for server in servers:
+        server.process.terminate()
+    for server in servers:
+        server.stop()

@@ -5,6 +5,7 @@ be made again without a run.
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,7 @@ class Case:
     """One question of a work: for each peer one figure per round, least is best.
 
     `at` is the place on the x axis where the cases of a work make a curve, `notes` what is to be
-    known of a peer's figures.
+    known of a peer's figures. What differs from peer to peer by powers of ten is not charted.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Case:
     figures: dict[str, list[float]]
     notes: dict[str, str] = field(default_factory=dict)
     at: float | None = None
+    is_charted: bool = True
 
 
 @dataclass
@@ -40,13 +42,19 @@ class Result:
     settings: dict[str, Any]
     machine: dict[str, str]
     versions: dict[str, str]
+    seconds_taken: float = 0.0
     when: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def save(self) -> None:
         """Write results/WORK.json."""
         RESULTS.mkdir(exist_ok=True)
-        document = json.dumps(asdict(self), indent=1, default=str)
-        (RESULTS / f"{self.work}.json").write_text(document + "\n")
+        (RESULTS / f"{self.work}.json").write_text(as_text(asdict(self)) + "\n")
+
+
+def as_text(document: dict[str, Any]) -> str:
+    """Return JSON with each list of figures on one line."""
+    text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda listed: " ".join(listed[0].split()), text)
 
 
 def load(work: str) -> Result:
@@ -54,6 +62,11 @@ def load(work: str) -> Result:
     document = json.loads((RESULTS / f"{work}.json").read_text())
     cases = [Case(**case) for case in document.pop("cases")]
     return Result(cases=cases, **document)
+
+
+def is_recorded(work: str) -> bool:
+    """Tell whether a work has a result."""
+    return (RESULTS / f"{work}.json").exists()
 
 
 def base_of(case: Case) -> str:

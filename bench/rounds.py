@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+WARM_UPS = 1
 
 
 class Failed(Exception):
@@ -27,7 +28,7 @@ class Spread:
 
 
 def alternate(
-    names: Sequence[str], measure: Callable[[str], T], rounds: int, warm_ups: int = 1
+    names: Sequence[str], measure: Callable[[str], T], rounds: int, warm_ups: int = WARM_UPS
 ) -> tuple[dict[str, list[T]], dict[str, str]]:
     """Measure each name once a round, in turn; return the measurements by name, warm-ups dropped.
 

@@ -17,7 +17,8 @@ def print_result(result: Result) -> None:
         if case.figures:
             print(f"\n{case.name}\n" + "\n".join(table(case)))
     for name, reason in result.skipped.items():
-        print(f"not measured: {name}: {reason}")
+        print(f"left out: {name}: {reason}")
+    print(f"made: {result.when}, in {result.seconds_taken:.0f} s, on " + listed(result.machine))
     print("settings: " + listed(result.settings))
     print("versions: " + listed(result.versions))
 

@@ -1,4 +1,4 @@
-/* Load for an echo server:  echo_load PORT CONNECTIONS BYTES [FLOODERS]
+/* Load for an echo server:  echo_load PORT CONNECTIONS BYTES [FLOODERS [LINES]]
  *
  * Opens the connections, checks one echoed message over each, prints "ready", and then obeys lines
  * on its standard input until that ends:
@@ -6,7 +6,9 @@
  *   run MILLISECONDS         closed loop: one message outstanding on each connection
  *   run MILLISECONDS RATE    paced: RATE messages a second in all, spread over the connections;
  *                            latency counts from when a message was due, not from when it was sent
+ *   bytes SIZE               messages of that size from now on
  *
+ * A message is LINES lines (one unless told otherwise) of BYTES bytes each, its newline included.
  * A run ends when every reply has come. One line answers it, times in nanoseconds. The FLOODERS are
  * connections that send without waiting for replies; their messages are not counted. */
 #include "common.h"
@@ -21,7 +23,7 @@ struct connection {
 };
 
 static struct connection *connections;
-static int port, polite, flooders, message_bytes, poller;
+static int port, polite, flooders, message_bytes, lines = 1, poller;
 static int64_t outstanding;  /* messages sent and not yet back; of a flooder, bytes */
 
 static void want_out(struct connection *c, int wanted) {
@@ -142,6 +144,13 @@ static void check_echo(int fd) {
     }
 }
 
+static void make_message(int line_bytes) {
+    message_bytes = lines * line_bytes;
+    message = realloc(message, (size_t)message_bytes);
+    for (int i = 0; i < message_bytes; i++) message[i] = (char)('a' + i % 23);
+    for (int i = line_bytes - 1; i < message_bytes; i += line_bytes) message[i] = '\n';
+}
+
 static void open_connections(void) {
     connections = calloc((size_t)(polite + flooders), sizeof *connections);
     poller = epoll_create1(0);
@@ -157,16 +166,18 @@ static void open_connections(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 4) { fprintf(stderr, "usage: echo_load PORT CONNECTIONS BYTES [FLOODERS]\n"); return 2; }
-    port = atoi(argv[1]), polite = atoi(argv[2]), message_bytes = atoi(argv[3]);
+    if (argc < 4) { fprintf(stderr, "usage: echo_load PORT CONNECTIONS BYTES [FLOODERS [LINES]]\n"); return 2; }
+    port = atoi(argv[1]), polite = atoi(argv[2]);
     flooders = argc > 4 ? atoi(argv[4]) : 0;
-    message = malloc((size_t)message_bytes);
-    for (int i = 0; i < message_bytes; i++) message[i] = (char)('a' + i % 23);
+    lines = argc > 5 ? atoi(argv[5]) : 1;
+    make_message(atoi(argv[3]));
     open_connections();
     puts("ready");
     fflush(stdout);
     for (char line[128]; fgets(line, sizeof line, stdin);) {
         long long milliseconds, rate = 0;
+        int size;
+        if (sscanf(line, "bytes %d", &size) == 1) make_message(size);
         if (sscanf(line, "run %lld %lld", &milliseconds, &rate) >= 1) run(milliseconds * 1000000, rate);
     }
     return 0;

@@ -9,6 +9,8 @@ spawn_many  start 100 such tasks, then wait for all of them: one task
 sleep       that many tasks asleep at once, each for its own time: start, sleep, end of one task
 timeout     enter a timeout of 30 s, pass once, leave it: one timeout
 channel     a queue with room for one; a task puts, another takes: one value
+timers      that many tasks, each waiting for one event under a timeout of its own: start, wait,
+            wake when the event is set, end of one task
 lock        two tasks, each takes the lock, passes once, gives it back: one taking
 """
 
@@ -20,6 +22,7 @@ SWITCHING_TASKS = 100
 SPAWN_BATCH = 100
 LOCKING_TASKS = 2
 TIMEOUT_SECONDS = 30.0
+ARMED_SECONDS = 3600.0
 
 
 def sleep_seconds(number: int) -> float:

@@ -6,6 +6,7 @@ import sys
 import uvloop
 
 from bench.schedulers.answering import (
+    ARMED_SECONDS,
     LOCKING_TASKS,
     SPAWN_BATCH,
     SWITCHING_TASKS,
@@ -76,6 +77,20 @@ async def lock(count):
     await asyncio.gather(*(locking(shared, count // LOCKING_TASKS) for _ in range(LOCKING_TASKS)))
 
 
+async def waiting(event):
+    async with asyncio.timeout(ARMED_SECONDS):
+        await event.wait()
+
+
+async def timers(count):
+    event = asyncio.Event()
+    tasks = [asyncio.create_task(waiting(event)) for _ in range(count)]
+    await asyncio.sleep(0)
+    event.set()
+    for task in tasks:
+        await task
+
+
 run = uvloop.run if sys.argv[1] == "uvloop" else asyncio.run
-works = (switch, spawn, spawn_many, sleep, timeout, channel, lock)
+works = (switch, spawn, spawn_many, sleep, timeout, channel, lock, timers)
 answer({work.__name__: lambda n, work=work: run(work(n)) for work in works})

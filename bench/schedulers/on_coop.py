@@ -2,6 +2,7 @@
 
 import coop
 from bench.schedulers.answering import (
+    ARMED_SECONDS,
     LOCKING_TASKS,
     SPAWN_BATCH,
     SWITCHING_TASKS,
@@ -75,7 +76,19 @@ def lock(count):
     yield from run_all(locking(shared, times) for _ in range(LOCKING_TASKS))
 
 
-works = [switch, spawn, spawn_many, sleep, timeout]
-works += [channel] if hasattr(coop, "Channel") else []
-works += [lock] if hasattr(coop, "Lock") else []
+def waiting(event):
+    with coop.timeout(ARMED_SECONDS):
+        yield from event.wait()
+
+
+def timers(count):
+    event = coop.Event()
+    tasks = [coop.spawn(waiting(event)) for _ in range(count)]
+    yield
+    event.set()
+    for task in tasks:
+        yield from task.join()
+
+
+works = (switch, spawn, spawn_many, sleep, timeout, channel, lock, timers)
 answer({work.__name__: lambda n, work=work: coop.run(work(n)) for work in works})

@@ -3,6 +3,7 @@
 import curio
 
 from bench.schedulers.answering import (
+    ARMED_SECONDS,
     LOCKING_TASKS,
     SPAWN_BATCH,
     SWITCHING_TASKS,
@@ -75,5 +76,19 @@ async def lock(count):
     await run_all((locking, shared, count // LOCKING_TASKS) for _ in range(LOCKING_TASKS))
 
 
-works = (switch, spawn, spawn_many, sleep, timeout, channel, lock)
+async def waiting(event):
+    async with curio.timeout_after(ARMED_SECONDS):
+        await event.wait()
+
+
+async def timers(count):
+    event = curio.Event()
+    tasks = [await curio.spawn(waiting, event) for _ in range(count)]
+    await curio.sleep(0)
+    await event.set()
+    for task in tasks:
+        await task.join()
+
+
+works = (switch, spawn, spawn_many, sleep, timeout, channel, lock, timers)
 answer({work.__name__: lambda n, work=work: curio.run(work, n) for work in works})

@@ -1,10 +1,12 @@
 """The tasks under gevent."""
 
 import gevent
+from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.queue import Queue
 
 from bench.schedulers.answering import (
+    ARMED_SECONDS,
     LOCKING_TASKS,
     SPAWN_BATCH,
     SWITCHING_TASKS,
@@ -74,5 +76,18 @@ def lock(count):
     gevent.joinall([gevent.spawn(locking, shared, times) for _ in range(LOCKING_TASKS)])
 
 
-works = (switch, spawn, spawn_many, sleep, timeout, channel, lock)
+def waiting(event):
+    with gevent.Timeout(ARMED_SECONDS):
+        event.wait()
+
+
+def timers(count):
+    event = Event()
+    tasks = [gevent.spawn(waiting, event) for _ in range(count)]
+    gevent.sleep(0)
+    event.set()
+    gevent.joinall(tasks)
+
+
+works = (switch, spawn, spawn_many, sleep, timeout, channel, lock, timers)
 answer({work.__name__: work for work in works})

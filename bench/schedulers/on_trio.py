@@ -3,6 +3,7 @@
 import trio
 
 from bench.schedulers.answering import (
+    ARMED_SECONDS,
     LOCKING_TASKS,
     SPAWN_BATCH,
     SWITCHING_TASKS,
@@ -78,5 +79,20 @@ async def lock(count):
             nursery.start_soon(locking, shared, count // LOCKING_TASKS)
 
 
-works = (switch, spawn, spawn_many, sleep, timeout, channel, lock)
+async def waiting(event):
+    with trio.fail_after(ARMED_SECONDS):
+        await event.wait()
+
+
+async def timers(count):
+    event = trio.Event()
+    async with trio.open_nursery() as nursery:
+        for _ in range(count):
+            nursery.start_soon(waiting, event)
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        event.set()
+
+
+works = (switch, spawn, spawn_many, sleep, timeout, channel, lock, timers)
 answer({work.__name__: lambda n, work=work: trio.run(work, n) for work in works})

@@ -1,9 +1,9 @@
-"""HTTP by bjoern (C, libev, WSGI):  http_bjoern.py PORT"""
+"""HTTP by bjoern (C, libev, WSGI):  http_bjoern.py PORT APP   (http_hello or http_pages)"""
 
 import sys
+from importlib import import_module
 
 import bjoern
-from http_apps import wsgi
 
 if __name__ == "__main__":
-    bjoern.run(wsgi, "127.0.0.1", int(sys.argv[1]))
+    bjoern.run(import_module(sys.argv[2]).wsgi, "127.0.0.1", int(sys.argv[1]))

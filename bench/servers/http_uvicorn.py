@@ -1,13 +1,13 @@
-"""HTTP by uvicorn over uvloop and httptools:  http_uvicorn.py PORT"""
+"""HTTP by uvicorn over uvloop and httptools:  http_uvicorn.py PORT APP   (http_hello, http_pages)"""
 
 import sys
+from importlib import import_module
 
 import uvicorn
-from http_apps import asgi
 
 if __name__ == "__main__":
     uvicorn.run(
-        asgi,
+        import_module(sys.argv[2]).asgi,
         host="127.0.0.1",
         port=int(sys.argv[1]),
         loop="uvloop",

@@ -4,11 +4,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from bench.loads import EchoLoad, Slice
+from bench.loads import EchoLoad, Slice, note_of
 from bench.peers import Peer, choose, compiled_server, node_server, python_server
-from bench.processes import Server, start_all
+from bench.processes import Server, start_all, stop_all
 from bench.results import Case, rounded
-from bench.rounds import Failed, alternate
+from bench.rounds import WARM_UPS, Failed, alternate
 
 TITLE = "Echo: server CPU time per message"
 PEERS = [
@@ -28,15 +28,40 @@ PEERS = [
 ]
 
 
+DEFAULTS = {"rounds": 5, "seconds": 0.25}
+START_ESTIMATE = 0.5
+CONNECT_ESTIMATE = 150e-6
+SETTLING_SECONDS = 0.02
+
+
 def add_options(parser: ArgumentParser) -> None:
     """Add what can be chosen for echo."""
-    add_connection_options(parser, connections=[100])
+    add_connection_options(parser, connections=[1, 100, 10_000], sizes=[64, 1024, 65536])
 
 
-def add_connection_options(parser: ArgumentParser, connections: list[int]) -> None:
+def add_connection_options(
+    parser: ArgumentParser, connections: list[int], sizes: list[int]
+) -> None:
     """Add numbers of connections and message sizes: every pair is a case."""
     parser.add_argument("--connections", type=int, nargs="+", default=connections)
-    parser.add_argument("--bytes", type=int, nargs="+", default=[1024], help="message sizes")
+    parser.add_argument("--bytes", type=int, nargs="+", default=sizes, help="message sizes")
+
+
+def estimate(options: Namespace) -> float:
+    """Return about how many seconds this will take."""
+    return estimate_peers(PEERS, options)
+
+
+def estimate_peers(peers: Sequence[Peer], options: Namespace) -> float:
+    """Return about how long echo servers take: a slice lasts one message of each connection."""
+    slices = options.rounds + WARM_UPS
+    total = 0.0
+    for connections in options.connections:
+        total += START_ESTIMATE + connections * CONNECT_ESTIMATE
+        for size_bytes in options.bytes:
+            one_of_each = connections * (50e-6 + size_bytes * 1e-9)
+            total += slices * (options.seconds + one_of_each + SETTLING_SECONDS)
+    return total * len(choose(peers, options.peers))
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
@@ -44,47 +69,36 @@ def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
     return measure_peers(PEERS, options)
 
 
-def measure_peers(peers: Sequence[Peer], options: Namespace) -> tuple[list[Case], dict[str, str]]:
+def measure_peers(
+    peers: Sequence[Peer], options: Namespace, is_curve: bool = False
+) -> tuple[list[Case], dict[str, str]]:
     """Measure the given echo servers; `options` as `add_options` makes them."""
     servers, skipped = start_all(choose(peers, options.peers))
     cases = []
     try:
         for connections in options.connections:
-            for size_bytes in options.bytes:
-                case, failures = measure_case(servers, connections, size_bytes, options)
-                cases.append(case)
-                skipped |= {f"{name}, {case.name}": reason for name, reason in failures.items()}
+            with ExitStack() as stack:
+                loads, failures = open_loads(servers, connections, max(options.bytes), stack)
+                for size_bytes in options.bytes:
+                    case, failed = measure_case(loads, connections, size_bytes, options)
+                    case.at = connections if is_curve else None
+                    cases.append(case)
+                    failures |= failed
+            skipped |= {f"{name}, {connections:,} connections": e for name, e in failures.items()}
     finally:
-        for server in servers:
-            server.stop()
+        stop_all(servers)
     return cases, skipped
 
 
-def measure_case(
-    servers: Sequence[Server], connections: int, size_bytes: int, options: Namespace
-) -> tuple[Case, dict[str, str]]:
-    """Measure one number of connections and one size in alternating slices."""
-    name = f"{connections:,} connections × {size_bytes:,} bytes"
-    print(f"measuring: {name}", flush=True)
-    with ExitStack() as stack:
-        loads, failures = open_loads(servers, connections, size_bytes, stack)
-        slices, failed = alternate(
-            list(loads), lambda peer: loads[peer].run(options.seconds), options.rounds
-        )
-    figures = {peer: [rounded(s.cost / 1000) for s in taken] for peer, taken in slices.items()}
-    notes = {peer: note_of(taken) for peer, taken in slices.items()}
-    return Case(name, "µs", figures, notes, at=connections), failures | failed
-
-
 def open_loads(
-    servers: Sequence[Server], connections: int, size_bytes: int, stack: ExitStack
+    servers: Sequence[Server], connections: int, size_bytes: int, stack: ExitStack, lines: int = 1
 ) -> tuple[dict[str, EchoLoad], dict[str, str]]:
     """Connect a load to every server; return those that stand, and why the others do not."""
     loads: dict[str, EchoLoad] = {}
     failures: dict[str, str] = {}
     for server in servers:
         try:
-            loads[server.name] = EchoLoad(server, connections, size_bytes)
+            loads[server.name] = EchoLoad(server, connections, size_bytes, lines=lines)
         except Failed as err:
             failures[server.name] = str(err)
         else:
@@ -92,7 +106,23 @@ def open_loads(
     return loads, failures
 
 
-def note_of(slices: Sequence[Slice]) -> str:
-    """Say when the load could not keep up."""
-    limited = sum(taken.is_load_the_limit for taken in slices)
-    return f"load was the limit in {limited} of {len(slices)} slices" if limited else ""
+def measure_case(
+    loads: dict[str, EchoLoad], connections: int, size_bytes: int, options: Namespace
+) -> tuple[Case, dict[str, str]]:
+    """Measure one number of connections and one size in alternating slices."""
+    name = f"{connections:,} connection{'s'[: connections - 1]} × {size_bytes:,} bytes"
+    print(f"measuring: {name}", flush=True)
+    for load in loads.values():
+        load.resize(size_bytes)
+    slices, failures = alternate(
+        list(loads), lambda peer: loads[peer].run(options.seconds), options.rounds
+    )
+    for peer in failures:
+        loads.pop(peer).stop()
+    return case_of(name, slices), failures
+
+
+def case_of(name: str, slices: dict[str, list[Slice]]) -> Case:
+    """Return the CPU time of an operation in microseconds, and where the load was the limit."""
+    figures = {peer: [rounded(s.cost / 1000) for s in taken] for peer, taken in slices.items()}
+    return Case(name, "µs", figures, {peer: note_of(taken) for peer, taken in slices.items()})

@@ -24,9 +24,17 @@ PEERS = [
 ]
 
 
+DEFAULTS = echo.DEFAULTS
+
+
 def add_options(parser: ArgumentParser) -> None:
     """Add what can be chosen: the same as for echo."""
-    echo.add_options(parser)
+    echo.add_connection_options(parser, connections=[1, 100, 10_000], sizes=[1024])
+
+
+def estimate(options: Namespace) -> float:
+    """Return about how many seconds this will take."""
+    return echo.estimate_peers(PEERS, options)
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:

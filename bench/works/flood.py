@@ -9,30 +9,38 @@ from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench.loads import EchoLoad
+from bench.loads import EchoLoad, Slice, note_of
 from bench.peers import choose
-from bench.processes import Server, start_all
+from bench.processes import Server, start_all, stop_all
 from bench.results import Case, rounded
-from bench.rounds import Failed, alternate
+from bench.rounds import WARM_UPS, Failed, alternate
 from bench.works import echo
 
 TITLE = "A flood among polite connections: their latency"
+DEFAULTS = {"rounds": 5, "seconds": 0.5}
 PEERS = echo.PEERS
 MESSAGE_BYTES = 1024
 
 
 @dataclass(frozen=True)
-class Latencies:
-    """Nanoseconds that polite messages took in two slices, one without and one with the flood."""
+class Pair:
+    """Two slices, one without and one with the flood."""
 
-    calm: dict[str, int]
-    flooded: dict[str, int]
+    calm: Slice
+    flooded: Slice
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Add what can be chosen for the flood."""
     parser.add_argument("--connections", type=int, default=1_000, help="polite ones")
     parser.add_argument("--rate", type=int, default=5_000, help="polite messages a second in all")
+
+
+def estimate(options: Namespace) -> float:
+    """Return about how many seconds this will take."""
+    slices = 2 * (options.rounds + WARM_UPS) * (options.seconds + echo.SETTLING_SECONDS)
+    opening = echo.START_ESTIMATE + 2 * options.connections * echo.CONNECT_ESTIMATE
+    return (slices + opening) * len(choose(PEERS, options.peers))
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
@@ -50,8 +58,7 @@ def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
                 list(pairs), lambda peer: measure_pair(*pairs[peer], options), options.rounds
             )
     finally:
-        for server in servers:
-            server.stop()
+        stop_all(servers)
     return cases_of(taken), skipped | failures
 
 
@@ -65,24 +72,23 @@ def open_pair(server: Server, connections: int, stack: ExitStack) -> tuple[EchoL
     return loads[0], loads[1]
 
 
-def measure_pair(calm: EchoLoad, flooded: EchoLoad, options: Namespace) -> Latencies:
+def measure_pair(calm: EchoLoad, flooded: EchoLoad, options: Namespace) -> Pair:
     """Measure a slice of each, one after the other."""
-    first = calm.run(options.seconds, options.rate)
-    second = flooded.run(options.seconds, options.rate)
-    return Latencies(first.latency, second.latency)
+    return Pair(calm.run(options.seconds, options.rate), flooded.run(options.seconds, options.rate))
 
 
-def cases_of(taken: dict[str, list[Latencies]]) -> list[Case]:
+def cases_of(taken: dict[str, list[Pair]]) -> list[Case]:
     """Return the growth of p99, and the three percentiles with and without the flood."""
     growth = {
-        peer: [rounded(pair.flooded["p99"] / pair.calm["p99"]) for pair in pairs]
+        peer: [rounded(pair.flooded.latency["p99"] / pair.calm.latency["p99"]) for pair in pairs]
         for peer, pairs in taken.items()
     }
-    cases = [Case("polite p99 with the flood, as a multiple of without", "×", growth)]
+    notes = {peer: note_of([pair.flooded for pair in pairs]) for peer, pairs in taken.items()}
+    cases = [Case("polite p99 with the flood, as a multiple of without", "×", growth, notes)]
     for percentile in ("p50", "p99", "p999"):
         for state in ("calm", "flooded"):
             figures = {
-                peer: [rounded(getattr(pair, state)[percentile] / 1e6) for pair in pairs]
+                peer: [rounded(getattr(pair, state).latency[percentile] / 1e6) for pair in pairs]
                 for peer, pairs in taken.items()
             }
             cases.append(Case(f"{percentile}, {state}", "ms", figures))

@@ -8,9 +8,13 @@ from bench.paths import PYTHON
 from bench.peers import Peer, choose
 from bench.processes import PIPES, SERVER_CORE, end, start_pinned
 from bench.results import Case, rounded
-from bench.rounds import Failed, alternate
+from bench.rounds import WARM_UPS, Failed, alternate
 
 PATIENCE_SECONDS = 30.0
+DEFAULTS = {"rounds": 7}
+START_ESTIMATE = 0.5
+SLICE_ESTIMATE = 0.15
+SLEEP_ESTIMATE = 2.5
 TITLE = "Scheduler: CPU time per operation"
 CASES = {
     "switch": ("switch", 200_000),
@@ -77,6 +81,13 @@ class Program:
 def add_options(parser: ArgumentParser) -> None:
     """Add what can be chosen for the scheduler."""
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+
+
+def estimate(options: Namespace) -> float:
+    """Return about how many seconds this will take."""
+    one_round = sum(SLEEP_ESTIMATE if c == "sleep" else SLICE_ESTIMATE for c in options.cases)
+    each = START_ESTIMATE + (options.rounds + WARM_UPS) * one_round
+    return each * len(choose(PEERS, options.peers))
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:

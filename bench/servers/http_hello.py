@@ -1,6 +1,6 @@
-"""The one application in the dress of each interface: WSGI, ASGI, RSGI.
+"""The smallest application, in the dress of each interface: whatever is asked, hello.
 
-Every server of the http work answers GET / with these bytes and this content type.
+http_pages.py is the larger one.
 """
 
 BODY = b"Hello, world!"
