@@ -23,6 +23,8 @@ from coop.outcomes import (
     TaskCancelled,
 )
 from coop.parking import ParkingLot
+from coop.proxies import TrustedPeers, receive_proxy_header
+from coop.proxy_protocol import ProxyHeader, ProxyProtocolError
 from coop.runtime import run
 from coop.scopes import Scope, convenient, move_on_after, shield, timeout
 from coop.server import Server, serve
@@ -68,6 +70,8 @@ __all__ = [
     "Operation",
     "ParkingLot",
     "PriorityQueue",
+    "ProxyHeader",
+    "ProxyProtocolError",
     "Queue",
     "ResolveError",
     "Scope",
@@ -81,6 +85,7 @@ __all__ = [
     "TlsError",
     "Tree",
     "TruncatedError",
+    "TrustedPeers",
     "Waiter",
     "after",
     "connect",
@@ -97,6 +102,7 @@ __all__ = [
     "parse_address",
     "race",
     "readable",
+    "receive_proxy_header",
     "run",
     "run_in_executor",
     "serve",

@@ -68,6 +68,13 @@ class Listener:
         """
         return retry(self._descriptor.reader, Listener._try_accept, self)
 
+    def accept_waiting(self) -> Connection | WouldBlock:
+        """Return a connection that waits in the backlog already, or WOULDBLOCK.
+
+        Waits: never.  Errors: as ``accept``.
+        """
+        return self._try_accept()
+
     def _try_accept(self) -> Connection | WouldBlock:
         try:
             socket = self._socket.accept()

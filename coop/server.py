@@ -1,8 +1,8 @@
 """Servers: an accept loop with limits, and an orderly end.
 
 What lives here: Server, its life as a table, and ``serve``.  What it must not know: any protocol; a
-handler is a generator function of one connection.  Stands on: groups, listener, scopes, signals,
-tls.
+handler is a generator function of one connection.  Stands on: groups, listener, proxies, scopes,
+signals, tls.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import logging
 import signal
 import ssl
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, nullcontext
 from enum import Enum
 from typing import Any, Final
 
 from coop.address import Address
-from coop.groups import Group, as_generator, group
+from coop.groups import Group, as_generator, gather, group
 from coop.listener import BACKLOG, Listener, listen
 from coop.outcomes import (
+    WOULDBLOCK,
     AcceptFailure,
     MisuseError,
     errno_name,
@@ -26,6 +27,7 @@ from coop.outcomes import (
     judge_accept,
 )
 from coop.parking import ParkingLot
+from coop.proxies import TrustedPeers, receive_proxy_header
 from coop.scopes import Scope, convenient, move_on_after
 from coop.scopes import timeout as within
 from coop.signals import Signals
@@ -41,6 +43,8 @@ logger = logging.getLogger("coop.server")
 DRAIN_SECONDS: Final = 30.0
 #: Seconds to leave the listener alone when the system is out of descriptors or memory.
 BACK_OFF_SECONDS: Final = 0.1
+#: How many of those in the backlog are still taken in when a server is told to stop.
+LAST_CALLS: Final = 1024
 
 Handler = Callable[[Connection], Coop[Any]]
 """What serves one connection: called with it, it returns a generator (or a coroutine)."""
@@ -53,6 +57,8 @@ class ServerState(Enum):
     IDLE = "idle"
     #: Accepting connections.
     SERVING = "serving"
+    #: Told to stop, and still accepting, so that whoever asks for its health can go elsewhere.
+    LEAVING = "leaving"
     #: Accepting no more, waiting for the conversations to finish.
     DRAINING = "draining"
     #: No connection is left.
@@ -62,7 +68,12 @@ class ServerState(Enum):
 #: The life of a server: {state: {event: next state}}.
 SERVER_LIFE: Final[dict[ServerState, dict[str, ServerState]]] = {
     ServerState.IDLE: {"run": ServerState.SERVING, "stop": ServerState.DRAINING},
-    ServerState.SERVING: {"stop": ServerState.DRAINING, "end": ServerState.STOPPED},
+    ServerState.SERVING: {
+        "leave": ServerState.LEAVING,
+        "stop": ServerState.DRAINING,
+        "end": ServerState.STOPPED,
+    },
+    ServerState.LEAVING: {"stop": ServerState.DRAINING, "end": ServerState.STOPPED},
     ServerState.DRAINING: {
         "run": ServerState.DRAINING,
         "stop": ServerState.DRAINING,
@@ -73,42 +84,57 @@ SERVER_LIFE: Final[dict[ServerState, dict[str, ServerState]]] = {
 
 
 class Server:
-    """A handler, a listener, and how many connections at once."""
+    """A handler, one listener or several, and how many connections at once."""
 
     __slots__ = (
         "_accepting", "_connections", "_fault", "_room", "accepted", "active", "broken", "drain",
-        "failed", "handler", "handshake_timeout", "listener", "max_connections", "state",
-        "unshaken",
+        "failed", "handler", "handshake_timeout", "lame_duck", "listeners", "max_connections",
+        "proxies", "state", "unshaken",
     )  # fmt: skip
 
     def __init__(
         self,
         handler: Handler,
-        listener: Listener,
+        listener: Listener | Sequence[Listener],
         *,
         max_connections: int | None = None,
         drain: float | None = DRAIN_SECONDS,
+        lame_duck: float = 0.0,
         handshake_timeout: float | None = HANDSHAKE_SECONDS,
+        proxy_protocol: bool | Iterable[str] = False,
     ) -> None:
         if max_connections is not None and max_connections < 1:
             raise ValueError(f"max_connections must be 1 or more, not {max_connections!r}")
         self.handler = handler
-        self.listener = listener
-        #: How many connections may be open at once; those beyond wait in the backlog.
+        #: Where it listens: one at least.
+        self.listeners = _as_tuple(listener)
+        #: How many connections may be open at once, those beyond wait in the backlog; and it may be
+        #: one more for each listener but the first.
         self.max_connections = max_connections
         #: Seconds that conversations get to finish in a stop; None is for ever.
         self.drain = drain
-        #: Seconds that a client gets for the handshake of TLS; None is for ever.
+        #: Seconds for which a server that was told to stop goes on accepting.
+        self.lame_duck = lame_duck
+        #: Seconds that a peer gets for the PROXY header, and for the handshake of TLS; None is for
+        #: ever.
         self.handshake_timeout = handshake_timeout
+        #: Who has to send a PROXY header, and is believed; None is nobody.
+        self.proxies = _as_trusted(proxy_protocol)
         self.state = ServerState.IDLE
         #: Counted since the start: connections accepted, open now, whose handler failed, and which
-        #: broke (reset by the peer, and the like), or never came through the handshake of TLS.
+        #: broke (reset by the peer, and the like), or never came through the PROXY header or the
+        #: handshake of TLS.
         self.accepted = self.active = self.failed = self.broken = self.unshaken = 0
         self._accepting = Scope()
         self._connections: Group | None = None
         # What made the listener unusable.
         self._fault: OSError | None = None
         self._room = ParkingLot(self, "room in")
+
+    @property
+    def listener(self) -> Listener:
+        """The first of its listeners."""
+        return self.listeners[0]
 
     @property
     def address(self) -> Address:
@@ -120,14 +146,25 @@ class Server:
         """The port it listens on."""
         return self.listener.port
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether more work is welcome: it serves, and nobody has told it to stop."""
+        return self.state is ServerState.SERVING
+
     def stop(self) -> None:
-        """Begin the orderly end: accept no more, let conversations finish.  Never waits."""
-        self._advance("stop")
-        self._accepting.cancel("the server is stopping")
+        """Begin the orderly end: accept no more, let conversations finish.  Never waits.
+
+        With ``lame_duck`` it is not ready from now on, and goes on accepting for so many seconds.
+        """
+        if self.state is ServerState.SERVING and self.lame_duck > 0:
+            self._advance("leave")
+            self._accepting.deadline = current_scheduler().clock.now() + self.lame_duck
+        elif self.state is not ServerState.LEAVING:
+            self._cease()
 
     def abort(self) -> None:
         """End now: cancel every conversation.  Never waits."""
-        self.stop()
+        self._cease()
         if self._connections is not None:
             self._connections.cancel("the server was told to end now")
 
@@ -151,7 +188,7 @@ class Server:
         heeding = Signals(signal.SIGTERM, signal.SIGINT) if heed_signals else nullcontext()
         self._advance("run")
         try:
-            with self.listener, heeding as arrivals:
+            with _closing(self.listeners), heeding as arrivals:
                 if on_listening is not None:
                     on_listening(self)
                 if arrivals is not None:
@@ -179,32 +216,59 @@ class Server:
         logger.warning("ending now: %d connections are cut off", self.active)
         self.abort()
 
+    def _cease(self) -> None:
+        self._advance("stop")
+        self._accepting.cancel("the server is stopping")
+
     def _converse_with_all(self, connections: Group) -> Coop[None]:
         self._connections = connections
         with self._accepting:
-            yield from self._accept(connections)
-        self.listener.close()
+            loops = [self._accept(each, connections) for each in self.listeners]
+            yield from (gather(*loops) if len(loops) > 1 else loops[0])
+        self._cease()
+        for listener in self.listeners:
+            self._give_last_call(listener, connections)
+            listener.close()
         connections.cancel_soon("the server is stopping")
         with move_on_after(self.drain) as patience:
             yield from connections.wait_for_children()
         if patience.has_expired:
             logger.warning("the conversations that took over %s s to end were cut off", self.drain)
 
-    def _accept(self, connections: Group) -> Coop[None]:
-        while self.state is ServerState.SERVING:
-            while self.max_connections is not None and self.active >= self.max_connections:
+    @property
+    def _is_full(self) -> bool:
+        return self.max_connections is not None and self.active >= self.max_connections
+
+    def _accept(self, listener: Listener, connections: Group) -> Coop[None]:
+        while self.state is not ServerState.DRAINING:
+            while self._is_full:
                 yield from self._room.park()
             try:
-                connection = yield from self.listener.accept()
+                connection = yield from listener.accept()
             except OSError as error:
                 if judge_accept(error) is not AcceptFailure.EXHAUSTED:
                     self._fault = error
                     raise
                 yield from self._back_off(error)
             else:
-                self.accepted += 1
-                self.active += 1
-                connections.spawn(self._converse(connection))
+                self._take_in(connection, connections)
+
+    def _take_in(self, connection: Connection, connections: Group) -> None:
+        self.accepted += 1
+        self.active += 1
+        connections.spawn(self._converse(connection))
+
+    def _give_last_call(self, listener: Listener, connections: Group) -> None:
+        """Take in those who wait in the backlog: they have connected, and would be reset."""
+        for _ in range(LAST_CALLS):
+            try:
+                connection = WOULDBLOCK if self._is_full else listener.accept_waiting()
+            except OSError as error:
+                logger.debug("%r accepts no more: %s", listener, errno_name(error))
+                return
+            if connection is WOULDBLOCK:
+                return
+            self._take_in(connection, connections)
 
     def _back_off(self, error: OSError) -> Coop[None]:
         """Leave the listener alone until a connection ends, or for a moment."""
@@ -215,6 +279,10 @@ class Server:
     def _converse(self, connection: Connection) -> Coop[None]:
         try:
             with connection:
+                if self.proxies is not None and not (
+                    yield from self._hear_proxy(connection, self.proxies)
+                ):
+                    return
                 if isinstance(connection, TlsConnection) and not (
                     yield from self._shake_hands(connection)
                 ):
@@ -232,19 +300,35 @@ class Server:
             self.active -= 1
             self._room.wake_first()
 
+    def _hear_proxy(self, connection: Connection, proxies: TrustedPeers) -> Coop[bool]:
+        """Hear whose connection it is, in its own task; return whether somebody trusted said so."""
+        if connection.peer_address not in proxies:
+            self.unshaken += 1
+            logger.debug("%r is none of %r: not heard", connection, proxies)
+            return False
+        try:
+            with within(self.handshake_timeout), convenient() as silence:
+                yield from receive_proxy_header(connection)
+        except OSError as error:
+            self.unshaken += 1
+            logger.debug("no PROXY header from %r: %s", connection, error)
+            return False
+        return not silence.caught
+
     def _shake_hands(self, connection: TlsConnection) -> Coop[bool]:
         """Do the handshake, in the connection's own task; return whether it was done."""
         try:
             with within(self.handshake_timeout):
                 with convenient() as silence:  # a client that has said nothing holds up no stop
                     yield from wait_readable(connection)
-                if not silence.caught:
+                is_silent = silence.caught and not connection.socket.raw.bytes_pending()
+                if not is_silent:
                     yield from connection.handshake(timeout=None)
         except OSError as error:
             self.unshaken += 1
             logger.debug("no handshake with %r: %s", connection, error)
             return False
-        return not silence.caught
+        return not is_silent
 
     def _note_failure(self, task: Task, error: BaseException) -> None:
         self.failed += 1
@@ -260,19 +344,41 @@ class Server:
         return f"<server {self.address} {self.state.value}, {self.active} connections>"
 
 
+def _as_tuple(listener: Listener | Sequence[Listener]) -> tuple[Listener, ...]:
+    listeners = (listener,) if isinstance(listener, Listener) else tuple(listener)
+    if not listeners:
+        raise ValueError("a server needs a listener: see coop.listen")
+    return listeners
+
+
+def _as_trusted(proxy_protocol: bool | Iterable[str]) -> TrustedPeers | None:
+    if isinstance(proxy_protocol, bool):
+        return TrustedPeers(["*"]) if proxy_protocol else None
+    return TrustedPeers(proxy_protocol)
+
+
+def _closing(listeners: Iterable[Listener]) -> ExitStack:
+    stack = ExitStack()
+    for listener in listeners:
+        stack.enter_context(listener)
+    return stack
+
+
 @operation
 def serve(
     handler: Handler,
     host: str | Address | None = None,
     port: int | None = None,
     *,
-    listener: Listener | None = None,
+    listener: Listener | Sequence[Listener] | None = None,
     max_connections: int | None = None,
     backlog: int = BACKLOG,
     drain: float | None = DRAIN_SECONDS,
+    lame_duck: float = 0.0,
     reuse_port: bool = False,
     tls: ssl.SSLContext | None = None,
     handshake_timeout: float | None = HANDSHAKE_SECONDS,
+    proxy_protocol: bool | Iterable[str] = False,
     on_listening: Callable[[Server], object] | None = None,
     heed_signals: bool | None = None,
 ) -> Coop[None]:
@@ -280,14 +386,20 @@ def serve(
 
     A handler's error is its connection's alone: logged with its traceback, counted, closed.  When a
     handler returns, the connection is closed so that the peer gets everything (``aclose``).
-    ``host`` and ``port`` as for ``coop.listen``, or a ``listener`` of your own.  ``on_listening``
-    is called with the Server once the port is open and signals are heeded: it has the address, the
-    counters, and ``stop``.
+    ``host`` and ``port`` as for ``coop.listen``, or a ``listener`` of your own, or several of them.
+    ``on_listening`` is called with the Server once the port is open and signals are heeded: it has
+    the address, the counters, and ``stop``.
     ``max_connections``: those beyond wait in the backlog, not accepted.  ``tls``: what
     ``coop.tls_server_context`` makes, for connections that are encrypted; the handler gets a
     TlsConnection once the handshake is done, and never one that did not do it within
-    ``handshake_timeout`` seconds.  The first SIGTERM or SIGINT drains: stop accepting, let
-    conversations finish for ``drain`` seconds, cancel; the second ends now.
+    ``handshake_timeout`` seconds.  ``proxy_protocol``: whose connections begin with a header of
+    the PROXY protocol, version 1 or 2, in which they name their client, who is the ``peer_address``
+    then: a list of addresses and networks (see ``coop.TrustedPeers``), or True for everybody.
+    Connections from elsewhere, and those that begin otherwise, are closed unheard.
+
+    The first SIGTERM or SIGINT drains: stop accepting, let conversations finish for ``drain``
+    seconds, cancel; the second ends now.  With ``lame_duck`` it first goes on accepting for so many
+    seconds, while ``Server.is_ready`` is false: time for a balancer to notice.
 
     Waits: until stopped.  Errors: as ``coop.listen``; OSError when the listener fails.
     """
@@ -295,13 +407,16 @@ def serve(
         listener = listen(host, port, backlog=backlog, reuse_port=reuse_port, tls=tls)
     elif tls is not None:
         check_server_context(tls)
-        listener.tls = tls
-    with listener:
+        for each in _as_tuple(listener):
+            each.tls = tls
+    with _closing(_as_tuple(listener)):
         server = Server(
             handler,
             listener,
             max_connections=max_connections,
             drain=drain,
+            lame_duck=lame_duck,
             handshake_timeout=handshake_timeout,
+            proxy_protocol=proxy_protocol,
         )
         yield from server.run(heed_signals=heed_signals, on_listening=on_listening)

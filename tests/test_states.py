@@ -197,29 +197,34 @@ class Watched(coop.Server):
 
 def watch_server(state: ServerState, event: str) -> Gen[Seen]:
     server = Watched()
+    if ServerState.LEAVING in (state, SERVER_LIFE[state][event]):
+        server.lame_duck = 5.0
     with server.listener:
-        if state in {ServerState.SERVING, ServerState.STOPPED} or event == "end":
+        at_work = {ServerState.SERVING, ServerState.LEAVING, ServerState.STOPPED}
+        if state in at_work or event == "end":
             coop.spawn(run(server))
             yield from kit.passes(3)
         if (state, event) == (ServerState.DRAINING, "end"):
             conn = yield from coop.connect(server.address)
             yield from kit.wait_until(lambda: server.active)
-        if state in {ServerState.DRAINING, ServerState.STOPPED}:
+        if state in {ServerState.LEAVING, ServerState.DRAINING, ServerState.STOPPED}:
             server.stop()
             yield from kit.passes(5)
         assert state is server.state
         if event == "run":
             coop.spawn(run(server))
-        elif event == "stop":
+        elif event == "stop" and state is ServerState.LEAVING:
+            server.abort()
+        elif event in {"stop", "leave"}:
             server.stop()
-        elif state is ServerState.SERVING:
+        elif state in {ServerState.SERVING, ServerState.LEAVING}:
             [task] = coop.current_scheduler().root.children.values()
             task.cancel()
         else:
             conn.close()
         yield from kit.wait_until(lambda: event in server.after)
         after = server.after[event]
-        server.stop()
+        server.abort()
         return [state, after]
 
 
