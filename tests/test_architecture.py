@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parent.parent / "coop"
 # From the ground up.  A module may import from its own floor and from those below; `http` stands
 # for all of coop/http/.  An import for type checkers alone points where it likes: it names a type.
 FLOORS = {
-    "ground": "outcomes stopwatch address forgotten guard",
+    "ground": "outcomes stopwatch address forgotten frames guard",
     "raw": (
         "remedies base_socket stream_socket udp_socket sockets poller blocking tls_socket "
         "tls_context proxy_protocol"
@@ -50,7 +50,15 @@ KEEPERS = {
     "threading": "traps doorbell runtime signals sim.sealed",
 }
 # Third-party packages, and the parts of the house that may know them.
-GUESTS = {"httptools": "http", "multipart": "http", "websockets": "ws", "hypothesis": "sim", "pytest": "sim"}
+GUESTS = {
+    "greenlet": "wsgi",
+    "gunicorn": "ext",
+    "httptools": "http",
+    "multipart": "http",
+    "websockets": "ws",
+    "hypothesis": "sim",
+    "pytest": "sim",
+}
 
 FILE_LINES, FUNCTION_LINES, CORE_LINES = 400, 40, 800
 LOOPS = {"scheduler.step_all": 60}

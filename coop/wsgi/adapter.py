@@ -6,24 +6,25 @@ waits; a stage does.  Stands on: body, call, environ, files, the stages, the HTT
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Generator
-from typing import Any, Final
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, Literal
 
 from coop.executors import Executor
 from coop.http.messages import BODILESS, Request, Response
 from coop.traps import Coop
-from coop.wsgi.body import BodyReader, read_ahead
+from coop.wsgi.body import Intake
 from coop.wsgi.call import Application, ApplicationError, Call, Piece
 from coop.wsgi.environ import Environ, make_environ
+from coop.wsgi.executor_stage import ExecutorStage
 from coop.wsgi.files import FileWrapper
+from coop.wsgi.greenlet_stage import GreenletStage, check_greenlet
 from coop.wsgi.stage import InlineStage, Stage
 
 #: How much of a body is kept in memory while it is collected; the rest goes to a temporary file.
 MEMORY_BYTES: Final = 256 * 1024
-#: The greatest piece that is read of a body at once.
-_READ_BYTES: Final = 65536
 
 
 class Adapter:
@@ -36,8 +37,8 @@ class Adapter:
         *,
         constants: Environ,
         script_name: str,
-        memory_bytes: int,
-        max_body_bytes: int | None,
+        intake: Intake,
+        own_executor: ThreadPoolExecutor | None = None,
     ) -> None:
         #: The application.
         self.application: Final = application
@@ -45,8 +46,8 @@ class Adapter:
         self.constants: Final = constants
         self._make_stage = make_stage
         self._script_name = script_name
-        self._memory_bytes = memory_bytes
-        self._max_body_bytes = max_body_bytes
+        self._intake = intake
+        self._own_executor = own_executor
 
     def __call__(self, request: Request) -> Coop[Response]:
         """Ask the application, and return its answer.
@@ -56,7 +57,7 @@ class Adapter:
         call = Call(self.application, make_environ(request, self.constants, self._script_name))
         stage = self._make_stage(call)
         try:
-            yield from self._open_input(request, call, stage)
+            yield from self._intake.open(request, call, stage)
             piece = yield from stage.next_piece()
             if piece is not None and call.is_whole:
                 yield from stage.next_piece()
@@ -65,20 +66,10 @@ class Adapter:
             stage.close()
             raise
 
-    def _open_input(self, request: Request, call: Call, stage: Stage) -> Coop[None]:
-        """Put the body where the application reads it."""
-        source: Any
-        if stage.can_wait and request.content_length:
-            reader = BodyReader(request, self._max_body_bytes, stage.wait)
-            source = io.BufferedReader(reader, _READ_BYTES)
-        else:
-            source = yield from read_ahead(request, self._memory_bytes, self._max_body_bytes)
-            if request.content_length is None:
-                # Told for the many who read CONTENT_LENGTH bytes and no more.
-                size = source.seek(0, io.SEEK_END)
-                source.seek(0)
-                call.environ["CONTENT_LENGTH"] = str(size)
-        call.input = call.environ["wsgi.input"] = source
+    def close(self) -> None:
+        """End the threads that it has started itself; blocks until they have ended."""
+        if self._own_executor is not None:
+            self._own_executor.shutdown()
 
 
 def _answer(request: Request, call: Call, stage: Stage, piece: Piece | None) -> Response:
@@ -141,31 +132,65 @@ class _Body:
 def adapt(
     application: Application,
     *,
-    mode: str = "inline",
+    mode: Literal["inline", "executor", "greenlet"] = "inline",
     executor: Executor | None = None,
     script_name: str = "",
     max_body_bytes: int | None = None,
     memory_bytes: int = MEMORY_BYTES,
+    stream_chunked: bool = False,
     multiprocess: bool = False,
 ) -> Adapter:
-    """Make a handler for ``coop.http.serve`` of a WSGI application."""
-    constants: Environ = {
-        "wsgi.version": (1, 0),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": multiprocess,
-        "wsgi.run_once": False,
-        "wsgi.input_terminated": True,
-        "wsgi.file_wrapper": FileWrapper,
-        "SERVER_SOFTWARE": "coop",
-    }
-    if mode != "inline":
-        raise ValueError(f"mode is 'inline', not {mode!r}")
+    """Make a handler for ``coop.http.serve`` of a WSGI application (PEP 3333).
+
+    ``mode`` says where the application runs, and who waits for it:
+
+    * ``"inline"``: in the server's own thread.  The body is collected first, the answer is streamed
+      between two steps; while the application computes or blocks, everybody waits.
+    * ``"executor"``: in a thread of ``executor``, by default a ThreadPoolExecutor of its own.  The
+      body streams in and the answer streams out; it may block as it likes.
+    * ``"greenlet"``: in the server's thread, on a stack of its own: reading the body, sending the
+      answer and ``coop.wsgi.wait`` let others run.  What blocks in another way blocks all.
+
+    ``script_name``: where it is mounted, such as ``"/shop"``; requests for other paths are answered
+    404.  ``max_body_bytes``: the largest body, instead of the server's limit.  A body that is
+    collected is kept in memory up to ``memory_bytes``, else in a temporary file; so is one in
+    chunks, whatever the mode, since most applications want to know its length:
+    ``stream_chunked`` streams it to those that read to the end.
+    Errors: ValueError for a mode there is not; ImportError without the greenlet package.
+    """
+    if (executor is not None) > (mode == "executor"):
+        raise ValueError(f"an executor goes with mode='executor', not {mode!r}")
+    if script_name and (not script_name.startswith("/") or script_name.endswith("/")):
+        raise ValueError(f"script_name is '' or such as '/shop', not {script_name!r}")
+    if mode == "greenlet":
+        check_greenlet()
+    own_executor = None
+    if mode == "executor" and executor is None:
+        executor = own_executor = ThreadPoolExecutor(thread_name_prefix="coop.wsgi")
     return Adapter(
         application,
-        InlineStage,
-        constants=constants,
+        _stage_maker(mode, executor),
+        own_executor=own_executor,
+        constants={
+            "wsgi.version": (1, 0),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": mode != "inline",
+            "wsgi.multiprocess": multiprocess,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+            "SERVER_SOFTWARE": "coop",
+        },
         script_name=script_name,
-        max_body_bytes=max_body_bytes,
-        memory_bytes=memory_bytes,
+        intake=Intake(memory_bytes, max_body_bytes, stream_chunked),
     )
+
+
+def _stage_maker(mode: str, executor: Executor | None) -> Callable[[Call], Stage]:
+    if mode == "inline":
+        return InlineStage
+    if mode == "greenlet":
+        return GreenletStage
+    if mode == "executor" and executor is not None:
+        return partial(ExecutorStage, executor=executor)
+    raise ValueError(f"mode is 'inline', 'executor' or 'greenlet', not {mode!r}")

@@ -1,8 +1,8 @@
 """The body of a request, as a file that an application reads: ``wsgi.input``.
 
-What lives here: ``read_ahead``, which collects a body before the application is called; BodyReader,
-which fetches it while the application reads.  What it must not know: how a wait is made.
-Stands on: the HTTP server's requests.
+What lives here: Intake, which opens it: collected before the application is called, or received
+while the application reads (BodyReader).  What it must not know: how a wait is made.
+Stands on: call, stage, the HTTP server's requests.
 """
 
 from __future__ import annotations
@@ -10,30 +10,56 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Callable
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from coop.http.messages import Request
 from coop.traps import Coop
+from coop.wsgi.call import Call
+from coop.wsgi.stage import Stage
+
+#: A body up to this long is collected in every mode: no thread is held up while it comes.
+SMALL_BYTES: Final = 65536
 
 
-def read_ahead(request: Request, memory_bytes: int, max_bytes: int | None) -> Coop[IO[bytes]]:
-    """Read all of the body; return a file that begins where it does.
+@dataclass(frozen=True)
+class Intake:
+    """How the bodies of one adapter's requests are taken in."""
 
-    In memory up to ``memory_bytes``, else in a temporary file.
-    Waits, errors: as ``Request.read``; OSError when the disk is full.
-    """
-    length = request.content_length
-    if length is not None and length <= memory_bytes:
-        return io.BytesIO((yield from request.read(max_bytes)) if length else b"")
-    file: Any = tempfile.SpooledTemporaryFile(memory_bytes)  # noqa: SIM115
-    try:
-        while piece := (yield from request.read_piece(max_bytes)):
-            file.write(piece)
-        file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return file  # type: ignore[no-any-return]
+    #: How much of a body is kept in memory while it is collected.
+    memory_bytes: int
+    #: The largest body; None is the server's limit.
+    max_bytes: int | None
+    #: Whether one in chunks is streamed too, where the application can wait.
+    stream_chunked: bool
+
+    def open(self, request: Request, call: Call, stage: Stage) -> Coop[None]:
+        """Put the body where the application reads it.
+
+        Waits: until it has come, if it is to be collected.  Errors: as ``Request.read``; OSError
+        when the disk is full.
+        """
+        length = request.content_length
+        source: Any
+        if stage.can_wait and (self.stream_chunked if length is None else length > SMALL_BYTES):
+            source = io.BufferedReader(BodyReader(request, self.max_bytes, stage.wait), SMALL_BYTES)
+        elif length is not None and length <= self.memory_bytes:
+            source = io.BytesIO((yield from request.read(self.max_bytes)) if length else b"")
+        else:
+            source = yield from self._collect(request)
+            call.environ["CONTENT_LENGTH"] = str(source.seek(0, io.SEEK_END))
+            source.seek(0)
+        call.input = call.environ["wsgi.input"] = source
+
+    def _collect(self, request: Request) -> Coop[Any]:
+        file: Any = tempfile.SpooledTemporaryFile(self.memory_bytes)  # noqa: SIM115
+        try:
+            while piece := (yield from request.read_piece(self.max_bytes)):
+                file.write(piece)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
 
 class BodyReader(io.RawIOBase):
