@@ -2,7 +2,7 @@
 
 What lives here: the loop, the ready queue, the alarm heap, the door for other threads.
 What it must not know: sockets, protocols, groups.  Clock and poller are handed in.
-Stands on: outcomes, traps, task, readiness.
+Stands on: outcomes, frames, traps, task, readiness.
 
 A turn: poll; expire alarms; run a snapshot of the ready queue, one step each, first in, first out.
 What becomes ready meanwhile waits for the next turn.  When nothing is ready the poll blocks until
@@ -19,6 +19,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from coop.deadlock import explain_deadlock
+from coop.frames import frames_of
 from coop.outcomes import Cancelled, Deadlock, MisuseError
 from coop.readiness import BUDGET, Descriptors
 from coop.stopwatch import Clock
@@ -281,22 +282,12 @@ def check_generator(thing: object, verb: str) -> None:
 
 def _bad_yield(task: Task, value: object) -> str:
     """Name the task, the place and the value of a yield that the loop cannot take."""
-    frame = innermost_frame(task.generator)
     place = "?"
-    if frame is not None:
-        file, line = frame.f_code.co_filename, frame.f_lineno
+    frames = list(frames_of(task.generator))
+    if frames:
+        file, line = frames[-1].f_code.co_filename, frames[-1].f_lineno
         place = f"{file}:{line}: {linecache.getline(file, line).strip()}"
     if isinstance(value, Waiter):
         return f"task {task.name!r} yielded a {value!r} that another task is parked on ({place})"
     hint = ": did you mean 'yield from'?" if hasattr(value, "send") else ""
     return f"task {task.name!r} yielded {value!r}, which is nothing to wait for{hint} ({place})"
-
-
-def innermost_frame(generator: Any) -> Any:
-    """The frame in which a suspended generator (or coroutine) stands."""
-    while True:
-        inner = getattr(generator, "gi_yieldfrom", None) or getattr(generator, "cr_await", None)
-        if inner is None or not (hasattr(inner, "gi_frame") or hasattr(inner, "cr_frame")):
-            break
-        generator = inner
-    return getattr(generator, "gi_frame", None) or getattr(generator, "cr_frame", None)

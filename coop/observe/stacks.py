@@ -1,22 +1,17 @@
 """Stacks: where a task stands, line by line, also when it is suspended.
 
 What lives here: Line, and how to read the stack of a suspended or running task.  What it must not
-know: who asks, or how it is shown.  Stands on: task.
-
-A suspended generator tells what it delegates to (``gi_yieldfrom``), so its stack is exact, and
-reading it disturbs nothing.  Two wrappers of Python's own, the awaitable of a coroutine and the
-step of an async generator, do not tell; the garbage collector knows what they refer to.
+know: who asks, or how it is shown.  Stands on: frames, task.
 """
 
 from __future__ import annotations
 
-import gc
 import linecache
 import sys
-from collections.abc import Iterator
-from types import CodeType, FrameType
-from typing import Any, Final, NamedTuple
+from types import FrameType
+from typing import NamedTuple
 
+from coop.frames import code_of, frames_of
 from coop.task import Task, TaskState
 
 
@@ -33,14 +28,6 @@ class Line(NamedTuple):
         return linecache.getline(self.file, self.number).strip()
 
 
-# The attributes of generators, coroutines and async generators: frame, and what they wait in.
-_KINDS: Final = (
-    ("gi_frame", "gi_yieldfrom"),
-    ("cr_frame", "cr_await"),
-    ("ag_frame", "ag_await"),
-)
-
-
 def stack_of(task: Task, interrupted: FrameType | None = None) -> tuple[Line, ...]:
     """Return the stack of a task, wherever it is; empty when it has ended.
 
@@ -50,7 +37,7 @@ def stack_of(task: Task, interrupted: FrameType | None = None) -> tuple[Line, ..
         running = tuple(_stack_of_running(task, interrupted or sys._getframe(1)))
         if running:
             return running
-    return tuple(_stack_of_suspended(task.generator))
+    return tuple(map(line_of, frames_of(task.generator)))
 
 
 def _stack_of_running(task: Task, frame: FrameType | None) -> list[Line]:
@@ -70,32 +57,6 @@ def _is_loop(frame: FrameType) -> bool:
     return bool(frame.f_globals.get("__name__") == "coop.scheduler")
 
 
-def _stack_of_suspended(thing: Any) -> Iterator[Line]:
-    while thing is not None:
-        for frame_name, inner_name in _KINDS:
-            if hasattr(thing, frame_name):
-                frame = getattr(thing, frame_name)
-                if frame is None:
-                    return
-                yield line_of(frame)
-                thing = getattr(thing, inner_name)
-                break
-        else:
-            wrapped = [each for each in gc.get_referents(thing) if code_of(each) is not None]
-            if len(wrapped) != 1:
-                return  # a waiter, or a generator of another making that does not tell
-            thing = wrapped[0]
-
-
 def line_of(frame: FrameType) -> Line:
     """Return the line at which a frame stands."""
     return Line(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_qualname)
-
-
-def code_of(thing: Any) -> CodeType | None:
-    """Return the code that a generator, a coroutine or an async generator runs."""
-    for name in ("gi_code", "cr_code", "ag_code"):
-        code: CodeType | None = getattr(thing, name, None)
-        if code is not None:
-            return code
-    return None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import Any, Final, NamedTuple
 
+from coop.frames import frames_of
 from coop.outcomes import Cancelled
 from coop.sim.bound import SockName
 from coop.sim.clock import VirtualClock
@@ -174,13 +175,10 @@ class World:
 
 def place_of(task: Task) -> str:
     """The line of the user's own code at which a task that gave way stands; empty without one."""
-    generator: Any = task.generator
     place = ""
-    while hasattr(generator, "gi_frame") or hasattr(generator, "cr_frame"):
-        frame = getattr(generator, "gi_frame", None) or getattr(generator, "cr_frame", None)
-        if frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
+    for frame in frames_of(task.generator):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
             place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-        generator = getattr(generator, "gi_yieldfrom", None) or getattr(generator, "cr_await", None)
     return place
 
 
