@@ -7,7 +7,7 @@ Stands on: conversation, limits, the server of streams.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from coop import server as streams
@@ -30,13 +30,15 @@ def serve(
     *,
     limits: Limits = DEFAULT_LIMITS,
     deadlines: Deadlines = DEFAULT_DEADLINES,
-    listener: Listener | None = None,
+    listener: Listener | Sequence[Listener] | None = None,
     max_connections: int | None = MAX_CONNECTIONS,
     backlog: int = BACKLOG,
     drain: float | None = streams.DRAIN_SECONDS,
+    lame_duck: float = 0.0,
     reuse_port: bool = False,
     tls: ssl.SSLContext | None = None,
     handshake_timeout: float | None = HANDSHAKE_SECONDS,
+    proxy_protocol: bool | Iterable[str] = False,
     server_name: str = "coop",
     access_log: AccessLog | None = None,
     on_listening: Callable[[streams.Server], object] | None = None,
@@ -65,9 +67,11 @@ def serve(
         max_connections=max_connections,
         backlog=backlog,
         drain=drain,
+        lame_duck=lame_duck,
         reuse_port=reuse_port,
         tls=tls,
         handshake_timeout=handshake_timeout,
+        proxy_protocol=proxy_protocol,
         on_listening=on_listening,
         heed_signals=heed_signals,
     )
