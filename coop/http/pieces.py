@@ -39,11 +39,6 @@ def next_piece(pieces: Generator[Any, Any, Any]) -> Coop[Any]:
     return piece
 
 
-def waits(body: object) -> bool:
-    """Tell whether a body may wait between its pieces: a generator, or an asynchronous iterator."""
-    return hasattr(body, "throw") or isinstance(body, AsyncIterator)
-
-
 def as_pieces(body: Iterable[Any] | AsyncIterator[Any]) -> Any:
     """Return an iterator over a body's pieces; a generator for a body that may wait."""
     return _give(body) if isinstance(body, AsyncIterator) else iter(body)

@@ -2,7 +2,7 @@
 
 What lives here: Directory, a handler that answers from files, and the way from a request's path to
 a file.  What it must not know: connections; a file is answered as a region, which the system sends.
-Stands on: messages, ranges, errors.
+Stands on: messages, ranges, negotiation, errors.
 """
 
 from __future__ import annotations
@@ -14,16 +14,26 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from coop.http.errors import HttpError
 from coop.http.messages import FileRegion, Request, Response
+from coop.http.negotiate import choose_coding
 from coop.http.ranges import Span, Validators, check_conditions, select_spans
 from coop.stopwatch import wall_seconds
 
 #: Tried in a directory before it is listed.
 INDEX_PAGES: Final = ("index.html", "index.htm")
+
+#: Content codings in the order of our preference, and how the packed sibling of a file is named.
+CODINGS: Final = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
+#: What is said of a file whose name tells its content, so that it never changes.
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+#: A date, or a word, is no hash.
+_is_hashed_name: Final = re.compile(
+    r".*[._-](?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,}\.[^/]+"
+).fullmatch
 
 _FORBIDDEN: Final = frozenset([errno.EACCES, errno.EPERM])
 _EXHAUSTED: Final = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOMEM])
@@ -63,16 +73,32 @@ class Directory:
 
     A directory is answered with its index page, else a listing (``listing=False``: 403).  Names
     that begin with a dot do not exist here, nor does what a symbolic link outside leads to.
+
+    ``precompressed`` sends ``app.js.br``, ``.zst`` or ``.gz`` in place of ``app.js`` to clients
+    that accept it, unless it is older.  ``max_age``, in seconds, is for Cache-Control;
+    ``immutable`` says for ever of names that have a hash in hexadecimal: ``app.3f9a01c7.js``.
+
     Errors of a request come as HttpError: 400 for a path that cannot be a name, 403, 404, 405, 412,
     416; 503 when the system is short of descriptors.  OSError when ``root`` is no directory.
     """
 
-    def __init__(self, root: str | os.PathLike[str], *, listing: bool = True) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        listing: bool = True,
+        precompressed: bool = False,
+        max_age: int | None = None,
+        immutable: bool = False,
+    ) -> None:
         #: The directory, absolute and free of symbolic links.
         self.root: Final = os.path.realpath(root, strict=True)
         if not os.path.isdir(self.root):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
         self.listing: Final = listing
+        self.precompressed: Final = precompressed
+        self.immutable: Final = immutable
+        self._cache: Final = "" if max_age is None else f"max-age={int(max_age)}"
 
     def __call__(self, request: Request) -> Response:
         """Answer with the file that the request's path names; for ``coop.http.serve``."""
@@ -87,11 +113,11 @@ class Directory:
         path, status = self._find(segments)
         if stat.S_ISDIR(status.st_mode):
             if not with_slash:
-                return _redirect(segments, request.query_string)
+                return _redirect(request, segments)
             return self._answer_directory(request, segments, path)
         if with_slash or not stat.S_ISREG(status.st_mode):
             raise HttpError(404, "not a regular file")
-        return _answer_file(request, path)
+        return self._answer_file(request, path)
 
     def _find(self, segments: list[str]) -> tuple[str, os.stat_result]:
         """Return the real path and the status of what the segments name inside the root."""
@@ -113,10 +139,63 @@ class Directory:
                     raise
             else:
                 if stat.S_ISREG(status.st_mode):
-                    return _answer_file(request, index)
+                    return self._answer_file(request, index)
         if not self.listing:
             raise HttpError(403, "directories are not listed")
         return _list(segments, path)
+
+    def _answer_file(self, request: Request, path: str) -> Response:
+        file, status = _open(path)
+        fields = [("Cache-Control", cache)] if (cache := self._cache_control(path)) else []
+        chosen = Variant(file, status, "")
+        try:
+            if self.precompressed:
+                chosen, has_others = self._choose_variant(request, path, chosen)
+                if has_others:
+                    fields.append(("Vary", "Accept-Encoding"))
+            return _answer_variant(request, chosen, content_type(path), fields)
+        except BaseException:
+            chosen.file.close()
+            raise
+
+    def _cache_control(self, path: str) -> str:
+        if self.immutable and _is_hashed_name(os.path.basename(path)):
+            return _FOR_EVER
+        return self._cache
+
+    def _choose_variant(self, request: Request, path: str, plain: Variant) -> tuple[Variant, bool]:
+        """Return the file or the packed sibling that the client prefers, and if it had a choice."""
+        codings = {
+            coding: path + suffix
+            for coding, suffix in CODINGS.items()
+            if self._is_fresh_sibling(path + suffix, plain.status)
+        }
+        coding = choose_coding(request.headers.get("accept-encoding"), codings)
+        if coding is None:
+            return plain, bool(codings)
+        try:
+            file, status = _open(codings[coding])
+        except HttpError:
+            return plain, True  # it has gone meanwhile
+        plain.file.close()
+        return Variant(file, status, coding), True
+
+    def _is_fresh_sibling(self, path: str, original: os.stat_result) -> bool:
+        """Tell whether this is a packed file, and not older than the original, in whole seconds."""
+        try:
+            status = os.stat(path, follow_symlinks=False)
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and int(status.st_mtime) >= int(original.st_mtime)
+
+
+class Variant(NamedTuple):
+    """An open file, as it is or packed."""
+
+    file: IO[bytes]
+    status: os.stat_result
+    #: Its content coding; empty for none.
+    coding: str
 
 
 def split_path(raw_path: str) -> list[str]:
@@ -186,33 +265,36 @@ def _content_range(span: Span, size: int) -> str:
     return f"Content-Range: bytes {span.start}-{span.stop - 1}/{size}\r\n\r\n"
 
 
-def _answer_file(request: Request, path: str) -> Response:
+def _open(path: str) -> tuple[IO[bytes], os.stat_result]:
+    """Open a file and return its status; HttpError when that cannot be done."""
     try:
         file = open(os.open(path, _OPEN_FLAGS), "rb", buffering=0)  # noqa: SIM115
     except OSError as error:
         raise _as_answer(error) from None
-    try:
-        return _answer_open_file(request, path, file)
-    except BaseException:
-        file.close()
-        raise
-
-
-def _answer_open_file(request: Request, path: str, file: IO[bytes]) -> Response:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
+        file.close()
         raise HttpError(404, "not a regular file any more")
+    return file, status
+
+
+def _answer_variant(
+    request: Request, variant: Variant, kind: str, fields: list[tuple[str, str]]
+) -> Response:
+    file, status, coding = variant
     size = status.st_size
     # Not in the future: the client would be told that it has what comes later (section 8.8.2.1).
     modified = int(min(status.st_mtime, wall_seconds()))
-    validators = Validators(f'"{status.st_mtime_ns:x}-{size:x}"', modified)
-    fields = validators.fields()
+    mark = f"-{coding}" if coding else ""
+    validators = Validators(f'"{status.st_mtime_ns:x}-{size:x}{mark}"', modified)
+    fields += validators.fields()
     if not check_conditions(request.headers, validators):
         file.close()
         return Response(b"", 304, fields)
     fields.append(("Accept-Ranges", "bytes"))
     spans = select_spans(request.headers, validators, size) if request.method == "GET" else None
-    kind = content_type(path)
+    if coding:
+        fields.append(("Content-Encoding", coding))
     if spans is not None and len(spans) > 1:
         body = ByteRanges(file, spans, size, kind)
         fields.append(("Content-Type", body.content_type))
@@ -235,11 +317,11 @@ def _as_answer(error: OSError) -> HttpError:
     return HttpError(404, os.strerror(error.errno or 0))
 
 
-def _redirect(segments: list[str], query: str) -> Response:
+def _redirect(request: Request, segments: list[str]) -> Response:
     """Lead to the same path with a slash; from its names, so it cannot begin with ``//``."""
-    location = "/" + "".join(f"{quote(segment)}/" for segment in segments)
-    if query:
-        location += "?" + query
+    location = request.mount + "/" + "".join(f"{quote(segment)}/" for segment in segments)
+    if request.query_string:
+        location += "?" + request.query_string
     return Response(b"", 301, [("Location", location)])
 
 
