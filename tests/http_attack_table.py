@@ -171,6 +171,7 @@ ATTACKS: list[Attack] = [
     # -- Host -----------------------------------------------------------------------------------
     *refused("RFC 9112 section 3.2: one Host, and well-formed (CVE-2026-34525)", 400, {
         "none": b"GET / HTTP/1.1\r\n\r\n",
+        "none, in HTTP/1.2": b"GET / HTTP/1.2\r\n\r\n",
         "none, in absolute form": b"GET http://a/ HTTP/1.1\r\n\r\n",
         "two": get(b"Host: b\r\n"),
         "the same twice": get(HOST),

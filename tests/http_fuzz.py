@@ -18,6 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from http_streams import WORDS
+
 from coop.http.codec import NEED_DATA, ParserState, RequestParser
 from coop.http.errors import HttpError
 from coop.http.limits import DEFAULT_LIMITS, Limits
@@ -27,21 +29,6 @@ TIGHT = Limits(
     request_line_bytes=30, header_line_bytes=40, head_bytes=120, header_count=4, body_bytes=20,
     chunk_count=3,
 )  # fmt: skip
-
-#: What messages are made of, for those who put them together.
-WORDS = [
-    b"GET ", b"POST ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"BREW ", b"/", b"/a?b=c", b"*",
-    b"http://a/", b"a:80", b" HTTP/1.1", b" HTTP/1.0", b" HTTP/2.0", b" HTTP/1.9", b"\r\n",
-    b"\r\n\r\n", b"\n", b"\r", b" ", b"\t", b"\0", b"\x0b", b"\x7f", b"\xff", b"\xa0", b":", b",",
-    b";", b"=", b'"', b"\\", b"#", b"Host: a\r\n", b"Host:", b"Content-Length: 5\r\n",
-    b"Content-Length:", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding:", b"chunked",
-    b"gzip", b"identity", b"Connection: close\r\n", b"Connection: keep-alive\r\n",
-    b"Connection: upgrade\r\nUpgrade: x\r\n", b"Expect: 100-continue\r\n", b"Expect:", b"X: y\r\n",
-    b"0", b"1", b"5", b"a", b"F", b"0\r\n\r\n", b"5\r\nhello\r\n", b"1;a=b\r\nx\r\n", b"hello",
-    b"-", b"+", b"_", b"0x", b"99999999999999999999", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
-]  # fmt: skip
 
 #: Steps that what came before may still be good for.
 MOST_HELD = 99

@@ -111,6 +111,7 @@ def test_byte_by_byte_to_the_last(attack: Attack) -> None:
     send_pieces(attack, [1])
 
 
+@pytest.mark.timeout(60 * EFFORT)
 @settings(max_examples=200 * EFFORT)
 @given(st.sampled_from(ATTACKS), st.lists(st.integers(1, 90), min_size=1, max_size=8))
 def test_in_any_pieces(attack: Attack, cuts: list[int]) -> None:

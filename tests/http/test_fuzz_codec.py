@@ -16,8 +16,8 @@ from pathlib import Path
 
 import http_fuzz
 import pytest
-from http_attack_table import ATTACKS
-from http_fuzz import TIGHT, WORDS, check
+from http_fuzz import TIGHT, check
+from http_streams import messages, spoilt, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from promises import EFFORT
@@ -29,62 +29,23 @@ SECONDS = 600
 
 limits = st.sampled_from([DEFAULT_LIMITS, TIGHT])
 cuts = st.lists(st.integers(0, 2000), max_size=8)
-words = st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=3)), max_size=30)
-short = [attack.data for attack in ATTACKS if len(attack.data) < 500]
-
-names = st.sampled_from([b"Host", b"X", b"content-length", b"Transfer-Encoding", b"connection"])
-values = st.sampled_from([b"a", b"", b"5", b"chunked", b"close", b"0", b"a, b", b"100-continue"])
-spaces = st.sampled_from([b"", b" ", b"\t", b"  "])
-fields = st.builds(b"%b:%b%b%b\r\n".__mod__, st.tuples(names, spaces, values, spaces))
-lines = st.builds(
-    b"%b %b HTTP/1.%b\r\n".__mod__,
-    st.tuples(
-        st.sampled_from([b"GET", b"POST", b"HEAD", b"OPTIONS", b"get"]),
-        st.sampled_from([b"/", b"*", b"/a?b", b"http://a/b", b"a", b"/#"]),
-        st.sampled_from([b"1", b"1", b"0", b"9"]),
-    ),
-)
-chunk = st.binary(max_size=9).map(lambda data: b"%x\r\n%b\r\n" % (len(data), data))
-bodies = st.one_of(
-    st.just(b""),
-    st.just(b"hello"),
-    st.lists(chunk, max_size=4).map(lambda it: b"".join(it) + b"0\r\n\r\n"),
-)
-messages = st.builds(
-    lambda line, fields, body: line + b"Host: a\r\n" + b"".join(fields) + b"\r\n" + body,
-    lines, st.lists(fields, max_size=4), bodies,
-)  # fmt: skip
 
 
-@st.composite
-def spoilt(draw: st.DrawFn) -> bytes:
-    """A stream in which some octets are lost, doubled, changed, or come from elsewhere."""
-    data = draw(st.one_of(st.sampled_from(short), st.lists(messages, max_size=4).map(b"".join)))
-    for _ in range(draw(st.integers(0, 3))):
-        start = draw(st.integers(0, len(data)))
-        stop = draw(st.integers(start, min(len(data), start + 20)))
-        middle = draw(
-            st.sampled_from([b"", data[start:stop] * 2, *WORDS])
-            if draw(st.booleans())
-            else st.binary(max_size=2)
-        )
-        data = data[:start] + middle + data[stop:]
-    return data
-
-
+@pytest.mark.timeout(60 * EFFORT)
 @settings(max_examples=150 * EFFORT)
-@given(words.map(b"".join), limits, cuts)
+@given(words, limits, cuts)
 def test_words_in_any_order(data: bytes, limits: http_fuzz.Limits, cuts: list[int]) -> None:
     check(data, limits, cuts)
 
 
+@pytest.mark.timeout(60 * EFFORT)
 @settings(max_examples=300 * EFFORT)
 @given(spoilt(), limits, cuts)
 def test_streams_that_were_spoilt(data: bytes, limits: http_fuzz.Limits, cuts: list[int]) -> None:
     check(data, limits, cuts)
 
 
-@given(st.lists(messages, max_size=4).map(b"".join), cuts)
+@given(st.lists(messages(), max_size=4).map(b"".join), cuts)
 def test_whole_messages(data: bytes, cuts: list[int]) -> None:
     check(data, DEFAULT_LIMITS, cuts)
 
