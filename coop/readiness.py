@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from coop.outcomes import WOULDBLOCK, BusyError, ClosedError, MisuseError, WouldBlock
 from coop.poller import READ, WRITE
@@ -66,10 +66,17 @@ class Readiness(Waiter):
         return f"{'readable' if self.side == READ else 'writable'} fd {self.descriptor.fd}"
 
 
+class Witness(Protocol):
+    """Whoever wants to know of what comes while nobody waits for it."""
+
+    def something_came(self) -> None:
+        """Take note that there is something to read, or the end; called by the poller's turn."""
+
+
 class Descriptor:
     """A descriptor number for as long as it means one open thing."""
 
-    __slots__ = ("fd", "generation", "is_forgotten", "reader", "writer")
+    __slots__ = ("fd", "generation", "is_forgotten", "reader", "witness", "writer")
 
     def __init__(self, fd: int, generation: int, scheduler: Scheduler) -> None:
         self.fd = fd
@@ -77,6 +84,8 @@ class Descriptor:
         self.generation = generation
         self.reader = Readiness(self, READ, scheduler)
         self.writer = Readiness(self, WRITE, scheduler)
+        #: Told once when the reader is ready and nobody waits: it is watched no longer then.
+        self.witness: Witness | None = None
         self.is_forgotten = False
 
     def check(self) -> bool:
@@ -116,6 +125,7 @@ class Descriptors:
         if descriptor.is_forgotten:
             return
         descriptor.is_forgotten = True
+        descriptor.witness = None
         del self.table[descriptor.fd]
         for way in (descriptor.reader, descriptor.writer):
             if way.is_watched:
@@ -233,6 +243,9 @@ class Descriptors:
             self._arms[way].wake()
         elif way.is_watched:
             self.unwatch(way)
+            witness = way.descriptor.witness
+            if witness is not None and way.side == READ:
+                witness.something_came()
 
 
 @operation

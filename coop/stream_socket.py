@@ -69,6 +69,13 @@ class StreamSocket(Socket):
         except BlockingIOError:
             return WOULDBLOCK
 
+    def peek(self, max_bytes: int) -> bytes | WouldBlock:
+        """Return what has come, as ``recv`` does, and leave it there."""
+        try:
+            return self.os_socket.recv(max_bytes, socket.MSG_PEEK)
+        except BlockingIOError:
+            return WOULDBLOCK
+
     def recv_into(self, buffer: bytearray | memoryview) -> int | WouldBlock:
         """Receive into a buffer; return how many bytes came, 0 at the end of the peer's data."""
         try:

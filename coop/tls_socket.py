@@ -191,6 +191,16 @@ class TlsSocket(StreamSocket):
             return self._gather(data, max_bytes)
         return data  # type: ignore[no-any-return]
 
+    def peek(self, max_bytes: int) -> bytes | WouldBlock:
+        """Return what has come, as ``recv`` does, and leave it there.  Errors: as ``recv``."""
+        if isinstance(self._tls, _Ahead):
+            return self._tls.peek(max_bytes)
+        data: bytes | WouldBlock = self._receive(b"", min(max_bytes, RECORD_BYTES))
+        if data:
+            self._tls = cast(ssl.SSLObject, _Ahead(self, bytearray(data)))
+            self.hint.is_ready = True
+        return data
+
     def recv_into(self, buffer: bytearray | memoryview) -> int | WouldBlock:
         """Receive into a buffer; return how many bytes came, 0 after close_notify.
 
@@ -479,6 +489,9 @@ class _Ahead:
             return taken
         view[: len(taken)] = taken
         return len(taken)
+
+    def peek(self, max_bytes: int) -> bytes:
+        return bytes(self._data[:max_bytes])
 
     def pending(self) -> int:
         return len(self._data)

@@ -24,7 +24,7 @@ from coop.http.limits import Deadlines, Limits
 from coop.http.messages import BODILESS, DateLine, Request, Response
 from coop.http.record import CLIENT_GONE, AccessLog, AccessRecord
 from coop.http.upgrade import Upgrade
-from coop.outcomes import IncompleteError, MisuseError, WouldBlock
+from coop.outcomes import Cancelled, IncompleteError, MisuseError, WouldBlock
 from coop.scopes import move_on_after
 from coop.stream import RECV_BYTES, Connection
 from coop.tls import TlsConnection
@@ -81,15 +81,17 @@ class Conversation:
     __slots__ = (
         "_allowance", "_awaits_continue", "_begun", "_connection", "_delivery", "_exchange",
         "_has_limit", "_loss", "_must_close", "_parser", "_reader", "_rest", "_site", "_task",
-        "_upgrade",
+        "_upgrade", "_way",
     )  # fmt: skip
 
     def __init__(self, site: Site, connection: Connection) -> None:
         self._site = site
         self._connection = connection
         self._parser = RequestParser(site.limits)
-        self._exchange = Exchange(connection, site.phase_seconds)
         self._task = current_task()
+        #: The direction in which requests come.
+        self._way = self._task.scheduler.descriptors.table[connection.fileno()].reader
+        self._exchange = self._begin_exchanges()
         #: Clock time at which the present request began to come; kept for the access log.
         self._begun = 0.0
         #: The answer on its way, when it was not sent in one go; until it has been reported.
@@ -122,11 +124,12 @@ class Conversation:
                     if not data:
                         break
                 yield from self._converse(data or b"")
-                if self._exchange.has_expired or not self._exchange.caught:
+                exchange = self._exchange
+                if exchange.has_expired or exchange.is_client_gone or not exchange.caught:
                     break
-                self._exchange = Exchange(self._connection, self._site.phase_seconds)
-            if self._exchange.has_expired:
-                self._give_up(self._exchange.state)
+                self._exchange = self._begin_exchanges()
+            if exchange.has_expired:
+                self._give_up(exchange.state)
             elif self._upgrade is not None:
                 yield from self._upgrade.take_over(self._connection, self._parser.hand_over())
         except BaseException:
@@ -135,14 +138,18 @@ class Conversation:
         if self._exchange.state is not ExchangeState.BROKEN:
             self._exchange.advance("end")
 
+    def _begin_exchanges(self) -> Exchange:
+        site = self._site
+        return Exchange(self._connection, site.phase_seconds, self._way, site.deadlines.half_close)
+
     # -- the hot loop ---------------------------------------------------------------------------
 
     def _converse(self, data: bytes) -> Coop[None]:
         """Answer request after request; ``data`` was received before."""
-        parser, exchange, recv = self._parser, self._exchange, self._connection.recv
-        app, logs = self._site.app, self._site.access_log is not None
-        request: Any
-        answer: Any
+        parser, exchange, way = self._parser, self._exchange, self._way
+        recv, app, scheduler = self._connection.recv, self._site.app, self._task.scheduler
+        request: Any = None
+        answer: Any = None
         keep = True
         with exchange:
             while keep:
@@ -150,13 +157,11 @@ class Conversation:
                     exchange.is_convenient = True
                     data = yield from recv()
                     exchange.is_convenient = False
-                if logs:
-                    self._begun = self._task.scheduler.now
+                self._begun = scheduler.now
                 try:
                     request = parser.next_request(data) or (yield from self._finish_head(data))
                 except HttpError as error:
-                    yield from self._refuse(error)
-                    return
+                    return (yield from self._refuse(error))
                 if request is None:
                     return
                 exchange.state = _HANDLING
@@ -166,17 +171,16 @@ class Conversation:
                 try:
                     answer = app(request)
                     if type(answer) is GeneratorType:
+                        if not way.is_watched:
+                            exchange.watch_client()
                         answer = yield from answer
                     if type(answer) is not Response:
                         answer = yield from self._settle(answer)
-                except Exception as error:
+                except (Exception, Cancelled) as error:
                     answer = self._answer_error(request, error)
-                if keep := self._send_at_once(request, answer):
-                    exchange.state = _IDLE
-                    if logs:
-                        self._report(request, answer)
-                else:
-                    keep = yield from self._deliver(request, answer)
+                keep = self._send_at_once(request, answer) or (
+                    yield from self._deliver(request, answer)
+                )
                 data, request, answer = b"", None, None  # or an idle connection would keep them
                 if parser.has_rest:
                     yield from self._count()
@@ -206,15 +210,18 @@ class Conversation:
     def _settle(self, answer: Any) -> Coop[Response]:
         """Wait for an answer that is a coroutine or the like, and see that it is one."""
         if hasattr(answer, "send") or hasattr(answer, "__await__"):
+            self._exchange.watch_client()
             answer = yield from as_generator(answer)
         if not isinstance(answer, Response):
             raise TypeError(f"the handler answered {answer!r}: return a coop.http.Response")
         return answer
 
-    def _answer_error(self, request: Request, error: Exception) -> Response:
+    def _answer_error(self, request: Request, error: BaseException) -> Response:
         """Make an answer of what the handler raised; what cannot be answered is raised again."""
-        if error is self._loss:
-            self._report_gone(request)
+        if error is self._loss or isinstance(error, Cancelled):
+            if error is self._loss or self._exchange.is_client_gone:
+                self._report(request, Response(b"", CLIENT_GONE), is_whole=False)
+            self._exchange.advance("break")
             raise error
         if isinstance(error, HttpError):
             logger.debug("%r: %s", request, error)
@@ -253,6 +260,9 @@ class Conversation:
             self._report(request, answer, is_whole=False)
             raise
         if sent == len(data):
+            self._exchange.state = _IDLE
+            if self._site.access_log is not None:
+                self._report(request, answer)
             return True
         self._rest = data[sent or 0 :]
         return False
@@ -361,10 +371,6 @@ class Conversation:
         )
         access_log(record)
 
-    def _report_gone(self, request: Request | None) -> None:
-        """Tell it that the client left before there was an answer."""
-        self._report(request, Response(b"", CLIENT_GONE), is_whole=False)
-
     # -- the end --------------------------------------------------------------------------------
 
     def _give_up(self, state: ExchangeState) -> None:
@@ -438,6 +444,8 @@ class Conversation:
         piece = self._parser.next_body()
         while piece is NEED_DATA:
             piece = self._parser.next_body((yield from self._receive()))
+        if not self._way.is_watched and self._parser.is_body_read:
+            self._exchange.watch_client()  # which had the body before it, when the handler began
         return piece
 
     def _receive(self) -> Coop[bytes]:

@@ -128,6 +128,7 @@ class Delivery:
         self._exchange.advance("produce")
         piece = next(pieces, _END)
         while piece is None or isinstance(piece, Waiter):
+            self._exchange.watch_client()
             try:
                 yield piece
             except BaseException as error:

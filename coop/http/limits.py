@@ -60,6 +60,9 @@ class Deadlines:
     body: float = 10.0
     #: For which a peer may take nothing of what is being sent.  Reset.
     stall: float = 30.0
+    #: For which a handler may wait on when the client has ended its side: it may be reading still.
+    #: Then it is taken to be gone, and the handler is cancelled; at once when it was a reset.
+    half_close: float = 0.25
     #: How fast a body has to come, in bytes per second.
     body_rate: float = 500.0
 

@@ -86,10 +86,12 @@ class Endpoint(BoundEndpoint):
     # -- receiving ----------------------------------------------------------------------------
 
     def recv(self, max_bytes: int, flags: int = 0) -> bytes:
-        """As recv(2); and here a reader is struck."""
+        """As recv(2); and here a reader is struck, unless it only looks."""
         world = self.world
         world.calls += 1
         received = self.received
+        if flags & socket.MSG_PEEK:
+            return bytes(received[:max_bytes]) or self._recv_nothing(max_bytes)
         faults = world.faults
         if self.out is not None and (how := faults.strike(RESET, 2)):
             self._break(how)

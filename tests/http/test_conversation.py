@@ -105,7 +105,7 @@ def test_answers_that_nobody_reads_stop_the_reading() -> None:
 
 def test_an_end_behind_a_request_does_not_undo_it() -> None:
     def slow(request: Request) -> Gen[Response]:
-        yield from coop.sleep(1)
+        yield from coop.sleep(0.2)
         return Response(b"all the same")
 
     assert visit(slow, sending(get(), finish=True)).endswith(b"\r\n\r\nall the same")

@@ -55,7 +55,7 @@ def test_a_step_that_is_not_in_the_table_is_refused(state: ExchangeState) -> Non
                 exchange.advance(event)
 
 
-@pytest.mark.parametrize("name", ["idle", "head", "body", "stall", "body_rate"])
+@pytest.mark.parametrize("name", ["idle", "head", "body", "stall", "half_close", "body_rate"])
 def test_a_deadline_is_a_positive_number(name: str) -> None:
     with pytest.raises(ValueError, match=f"deadline {name}=0"):
         Deadlines(**{name: 0})
