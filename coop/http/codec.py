@@ -94,11 +94,15 @@ _PLAIN_FIELDS: Final = (
     rb"(?:(?![Hh][Oo][Ss][Tt]:|[CcTtEe](?i:ontent-length|ransfer-encoding|xpect):"
     rb"|[Cc](?i:onnection):(?! [Kk]eep-[Aa]live\r))" + _FIELD + rb")*+"
 )
-#: A whole head of the most usual kind: HTTP/1.1, one good Host, no body, and the connection stays.
-#: One pattern for all: a second look for the framing fields took as long again.
-_match_plain_head: Final = re.compile(
-    rb"([A-Z]++) /[" + TARGET_OCTETS + rb"]*+ HTTP/1\.1\r\n" + _PLAIN_FIELDS
-    + rb"[Hh][Oo][Ss][Tt]:[ \t]*+" + HOST + rb"[ \t]*+\r\n" + _PLAIN_FIELDS + rb"\r\n"
+#: A head of the most usual kind: HTTP/1.1, one good Host, no body, and the connection stays.
+_match_plain_line: Final = re.compile(
+    rb"([A-Z]++) /[" + TARGET_OCTETS + rb"]*+ HTTP/1\.1\r\n"
+).match
+#: One pattern for all its fields: a second look for those of the framing took as long again.
+_match_plain_fields: Final = re.compile(
+    _PLAIN_FIELDS
+    + rb"[Hh][Oo][Ss][Tt]:[ \t]*+" + HOST + rb"[ \t]*+\r\n"
+    + _PLAIN_FIELDS + rb"\r\n"
 ).match  # fmt: skip
 #: A whole head of the usual kind; its last group is 2 in HTTP/1.0.  What it matches breaks no rule
 #: of ``head`` but those on limits and on the meaning of fields; all else is judged line by line.
@@ -107,6 +111,8 @@ _match_ordinary_head: Final = re.compile(
 ).match
 #: The shortest field line there is: a letter, the colon, CRLF.
 _LEAST_FIELD_BYTES: Final = 4
+#: So many bytes of fields are remembered for the next request: what an idle connection may keep.
+_REMEMBERED_BYTES: Final = 1024
 
 
 class _Silent:
@@ -122,8 +128,9 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_at", "_body", "_buffer", "_checked_bytes", "_error", "_fields", "_has_blank_line",
-        "_httptools", "_limits", "_line", "_plain_bytes", "_request_line", "has_rest", "state",
+        "_at", "_body", "_buffer", "_checked_bytes", "_error", "_fields", "_good_fields",
+        "_has_blank_line", "_httptools", "_limits", "_line", "_plain_bytes", "_request_line",
+        "has_rest", "state",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -141,6 +148,9 @@ class RequestParser:
         #: and up to this long it cannot have too many fields either.
         self._plain_bytes = min(self._checked_bytes, _LEAST_FIELD_BYTES * limits.header_count)
         self._httptools = httptools.HttpRequestParser(_Silent())
+        #: The fields of the last plain head: the next one of the same client mostly has the same,
+        #: and what was found good once need not be judged again.
+        self._good_fields: bytes | None = None
         #: The body being read; kept after its end, so that asking again says ``b""``.
         self._body: FixedBody | ChunkedBody | None = None
         self._error: HttpError | None = None
@@ -186,20 +196,29 @@ class RequestParser:
         elif data:
             self._append(data)
             return self._next_by_line()
-        found = _match_plain_head(self._buffer, self._at)
-        if found is None or self._line:
+        buffer, good_fields = self._buffer, self._good_fields
+        line = _match_plain_line(buffer, self._at)
+        if line is None or self._line:
             return self._next_ordinary()
-        head, name = found.group(0, 1)
-        size = len(head)
-        method = METHODS.get(name)
-        if method is None or (size > self._plain_bytes and not self._keeps_limits(head)):
+        start = line.end()
+        if is_known := good_fields is not None and buffer.startswith(good_fields, start):
+            end = start + len(good_fields)
+        elif fields := _match_plain_fields(buffer, start):
+            end = fields.end()
+        else:
+            return self._next_ordinary()
+        head = buffer[self._at : end]
+        method = METHODS.get(line[1])
+        if method is None or (len(head) > self._plain_bytes and not self._keeps_limits(head)):
             return self._next_by_line()
-        try:
-            self._httptools.feed_data(head)
-        except httptools.HttpParserError:
-            return self._next_by_line()
-        self._at = end = self._at + size
-        self.has_rest = end < len(self._buffer)
+        if not is_known:
+            try:
+                self._httptools.feed_data(head)
+            except httptools.HttpParserError:
+                return self._next_by_line()
+            self._good_fields = buffer[start:end] if end - start <= _REMEMBERED_BYTES else None
+        self._at = end
+        self.has_rest = end < len(buffer)
         self._body = None
         self._has_blank_line = False
         return Request(method, head)

@@ -345,6 +345,38 @@ def test_pipelined_requests_come_one_by_one() -> None:
     assert NEED_DATA is parser.next_request()
 
 
+LINES = [
+    b"GET / HTTP/1.1",
+    b"GET /a?b HTTP/1.1",
+    b"GET / HTTP/1.0",
+    b"GET  / HTTP/1.1",
+    b"FOO / HTTP/1.1",
+]
+FIELDS = [
+    b"Host: a\r\n\r\n",
+    b"Host: a\r\nAccept: */*\r\n\r\n",
+    b"Host: a\r\nAccept: */*\r\nHost: a\r\n\r\n",
+    b"Host: a\r\n\r\nHost: a\r\n\r\n",
+    b"Host: a\r\nConnection: close\r\n\r\n",
+    b"\r\n",
+]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(FIELDS)), min_size=2, max_size=5),
+    st.sampled_from([DEFAULT_LIMITS, Limits(head_bytes=40), Limits(request_line_bytes=15)]),
+)
+def test_a_head_is_judged_alike_whatever_came_before_it(
+    heads: list[tuple[bytes, bytes]], limits: Limits
+) -> None:
+    expected: list[object] = [ParserState.HEAD]
+    for line, fields in heads:
+        if expected[-1] is ParserState.HEAD:
+            expected[-1:] = parse(line + b"\r\n" + fields, limits)
+    data = b"".join(line + b"\r\n" + fields for line, fields in heads)
+    assert expected == parse(data, limits)
+
+
 def test_a_limit_can_be_raised_for_one_body() -> None:
     parser = RequestParser(Limits(body_bytes=3))
     parser.next_request(get(b"Content-Length: 5\r\n") + b"hello")
