@@ -38,6 +38,7 @@ class Adapter:
         constants: Environ,
         script_name: str,
         intake: Intake,
+        amend: Callable[[Request, Environ], object] | None = None,
         own_executor: ThreadPoolExecutor | None = None,
     ) -> None:
         #: The application.
@@ -47,6 +48,7 @@ class Adapter:
         self._make_stage = make_stage
         self._script_name = script_name
         self._intake = intake
+        self._amend = amend
         self._own_executor = own_executor
 
     def __call__(self, request: Request) -> Coop[Response]:
@@ -54,7 +56,10 @@ class Adapter:
 
         Waits: as the application does.  Errors: its own; ApplicationError; HttpError.
         """
-        call = Call(self.application, make_environ(request, self.constants, self._script_name))
+        environ = make_environ(request, self.constants, self._script_name)
+        if self._amend is not None:
+            self._amend(request, environ)
+        call = Call(self.application, environ)
         stage = self._make_stage(call)
         try:
             yield from self._intake.open(request, call, stage)
@@ -139,6 +144,7 @@ def adapt(
     memory_bytes: int = MEMORY_BYTES,
     stream_chunked: bool = False,
     multiprocess: bool = False,
+    amend: Callable[[Request, Environ], object] | None = None,
 ) -> Adapter:
     """Make a handler for ``coop.http.serve`` of a WSGI application (PEP 3333).
 
@@ -155,7 +161,8 @@ def adapt(
     404.  ``max_body_bytes``: the largest body, instead of the server's limit.  A body that is
     collected is kept in memory up to ``memory_bytes``, else in a temporary file; so is one in
     chunks, whatever the mode, since most applications want to know its length:
-    ``stream_chunked`` streams it to those that read to the end.
+    ``stream_chunked`` streams it to those that read to the end.  ``multiprocess`` is told to the
+    application.  ``amend(request, environ)`` may change the environ before each call.
     Errors: ValueError for a mode there is not; ImportError without the greenlet package.
     """
     if (executor is not None) > (mode == "executor"):
@@ -183,6 +190,7 @@ def adapt(
         },
         script_name=script_name,
         intake=Intake(memory_bytes, max_body_bytes, stream_chunked),
+        amend=amend,
     )
 
 
