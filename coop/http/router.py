@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
@@ -63,10 +63,44 @@ class _Resource:
         #: Where it is mounted, percent-encoded.
         self.prefix = ""
 
-    def find(self, method: str) -> _Route | None:
-        """Return the route for a method; GET's serves HEAD too (RFC 9110 section 9.3.2)."""
-        route = self.routes.get(method)
-        return self.routes.get("GET") if route is None and method == "HEAD" else route
+
+class _Found(NamedTuple):
+    """What answers a request."""
+
+    resource: _Resource
+    #: None for a mounted handler.
+    route: _Route | None
+    values: tuple[Any, ...]
+
+
+class _Search:
+    """A path and method that are looked for, and what was seen on the way."""
+
+    __slots__ = ("allowed", "method", "segments")
+
+    def __init__(self, path: str, method: str) -> None:
+        self.method = method
+        #: Each decoded by itself; the first is what stands before the first slash.
+        self.segments = path.split("/")
+        #: The methods of resources that the path matches, without the one looked for.
+        self.allowed: set[str] = set()
+        if "%" in path:
+            try:
+                self.segments = [unquote(segment, errors="strict") for segment in self.segments]
+            except UnicodeDecodeError:
+                raise HttpError(400, "path is not UTF-8") from None
+
+    def look(self, resource: _Resource, values: tuple[Any, ...]) -> _Found | None:
+        """Take a resource that the path matches, if it has the method."""
+        if resource.mounted is not None:
+            return _Found(resource, None, values)
+        route = resource.routes.get(self.method)
+        if route is None and self.method == "HEAD":
+            route = resource.routes.get("GET")  # RFC 9110 section 9.3.2
+        if route is None:
+            self.allowed.update(resource.routes)
+            return None
+        return _Found(resource, route, values)
 
 
 class _Node:
@@ -83,23 +117,32 @@ class _Node:
         #: What takes all that is left of the path.
         self.rest: _Resource | None = None
 
-    def match(
-        self, segments: list[str], at: int, values: tuple[Any, ...]
-    ) -> Iterator[tuple[_Resource, tuple[Any, ...]]]:
-        """Give each resource that matches and the values of its parameters, the best first."""
-        if at == len(segments):
-            if self.resource is not None:
-                yield self.resource, values
-            return
-        segment = segments[at]
+    def find(self, search: _Search, at: int, values: tuple[Any, ...]) -> _Found | None:
+        """Return the best resource behind the segments from ``at`` on that has the method.
+
+        Those that match but do not have it leave their methods in ``search.allowed``.
+        """
+        segments, node = search.segments, self
+        while at < len(segments):
+            segment = segments[at]
+            if node.parameters or node.rest is not None:
+                return node._choose(search, at, values)
+            if segment not in node.literals:
+                return None
+            node = node.literals[segment]
+            at += 1
+        return None if node.resource is None else search.look(node.resource, values)
+
+    def _choose(self, search: _Search, at: int, values: tuple[Any, ...]) -> _Found | None:
+        segment, found = search.segments[at], None
         if segment in self.literals:
-            yield from self.literals[segment].match(segments, at + 1, values)
+            found = self.literals[segment].find(search, at + 1, values)
         for kind, node in self.parameters.items():
-            value = _CONVERTERS[kind](segment)
-            if value is not None:
-                yield from node.match(segments, at + 1, (*values, value))
-        if self.rest is not None:
-            yield self.rest, (*values, "/".join(segments[at:]))
+            if found is None and (value := _CONVERTERS[kind](segment)) is not None:
+                found = node.find(search, at + 1, (*values, value))
+        if found is None and self.rest is not None:
+            found = search.look(self.rest, (*values, "/".join(search.segments[at:])))
+        return found
 
     def parameter(self, kind: str) -> _Node:
         """Return the node behind a parameter, made if need be; the specific ones stay first."""
@@ -246,14 +289,17 @@ class Router:
         return self._dispatch(request, path)
 
     def _dispatch(self, request: Request, path: str) -> Any:
-        allowed: set[str] = set()
-        for resource, values in self._match(path):
-            if resource.mounted is not None:
-                return resource.mounted(_below(request, resource.prefix, path))
-            route = resource.find(request.method)
-            if route is not None:
-                return route.handler(request, **dict(zip(route.names, values, strict=True)))
-            allowed |= resource.routes.keys()
+        search = _Search(path, request.method)
+        found = self._root.find(search, 1, ())
+        if found is None:
+            return self._answer_without_handler(request, path, search.allowed)
+        resource, route, values = found
+        if route is not None:
+            return route.handler(request, **dict(zip(route.names, values, strict=True)))
+        assert resource.mounted is not None
+        return resource.mounted(_below(request, resource.prefix, path))
+
+    def _answer_without_handler(self, request: Request, path: str, allowed: set[str]) -> Response:
         if path == "*":
             allowed = self._methods
         elif not allowed:
@@ -268,19 +314,11 @@ class Router:
     def _redirect(self, request: Request, path: str) -> Response:
         """Lead to the same path with its last slash put or taken, if something is there; or 404."""
         other = path.removesuffix("/") if path.endswith("/") else path + "/"
-        if other and next(self._match(other), None) is not None:
-            query = f"?{request.query_string}" if request.query_string else ""
-            return redirect(request.mount + other + query, 308)
-        raise HttpError(404, "no route leads there")
-
-    def _match(self, path: str) -> Iterator[tuple[_Resource, tuple[Any, ...]]]:
-        segments = path.split("/")
-        if "%" in path:
-            try:
-                segments = [unquote(segment, errors="strict") for segment in segments]
-            except UnicodeDecodeError:
-                raise HttpError(400, "path is not UTF-8") from None
-        return self._root.match(segments, 1, ())
+        search = _Search(other, request.method)
+        if self._root.find(search, 1, ()) is None and not search.allowed:
+            raise HttpError(404, "no route leads there")
+        query = f"?{request.query_string}" if request.query_string else ""
+        return redirect(request.mount + other + query, 308)
 
 
 def _below(request: Request, prefix: str, path: str) -> Request:
