@@ -7,7 +7,9 @@ from coop.datagram import DatagramSocket, open_datagram
 from coop.dial import connect
 from coop.executors import run_in_executor
 from coop.groups import Group, gather, group, map, race  # noqa: A004
+from coop.inherited import listen_inherited, listeners_from_environment
 from coop.listener import Listener, listen
+from coop.notify import notify_manager
 from coop.observe import Tree, tree
 from coop.outcomes import (
     WOULDBLOCK,
@@ -96,8 +98,11 @@ __all__ = [
     "gather",
     "group",
     "listen",
+    "listen_inherited",
+    "listeners_from_environment",
     "map",
     "move_on_after",
+    "notify_manager",
     "open_datagram",
     "parse_address",
     "race",

@@ -25,17 +25,17 @@ FLOORS = {
     "ground": "outcomes stopwatch address forgotten frames guard",
     "raw": (
         "remedies base_socket stream_socket udp_socket sockets poller blocking tls_socket "
-        "tls_context proxy_protocol"
+        "tls_context proxy_protocol notify"
     ),
     "staircase": "traps parking",
     "machine room": "task deadlock scheduler readiness doorbell",
     "living rooms": (
         "scopes groups choice sync channel waits executors stream tls datagram listener dial "
-        "proxies server signals network"
+        "inherited proxies server signals network"
     ),
     "upper rooms": "http sim observe wsgi",
     "roof": "runtime",
-    "front door": "__init__ cli __main__ ext",
+    "front door": "__init__ commands cli __main__ ext",
 }
 CORE = "traps task scheduler scopes poller"
 
