@@ -33,7 +33,7 @@ FLOORS = {
         "scopes groups choice sync channel waits executors stream tls datagram listener dial "
         "inherited proxies server signals network"
     ),
-    "upper rooms": "http sim observe wsgi",
+    "upper rooms": "http sim observe wsgi ws",
     "roof": "runtime",
     "front door": "__init__ commands cli __main__ ext",
 }

@@ -1,0 +1,21 @@
+"""WebSocket for coop, over websockets' sans-I/O layer.
+
+The front door: public names, nothing else.
+"""
+
+from coop.ws.client import HandshakeError, connect
+from coop.ws.handshake import Handler, upgrade
+from coop.ws.room import Room
+from coop.ws.rules import Rules
+from coop.ws.websocket import WebSocket, WebSocketState
+
+__all__ = [
+    "Handler",
+    "HandshakeError",
+    "Room",
+    "Rules",
+    "WebSocket",
+    "WebSocketState",
+    "connect",
+    "upgrade",
+]
