@@ -23,9 +23,7 @@ FIRST_FD: Final = 3
 MOST_FDS: Final = 1024
 
 _VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
-_REMEDY: Final = (
-    "hand over a socket that listens, such as systemd's with ListenStream= and Accept=no"
-)
+_REMEDY: Final = "hand over one that listens, as systemd does with ListenStream= and Accept=no"
 
 
 class InheritedDescriptor(NamedTuple):
