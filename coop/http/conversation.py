@@ -225,7 +225,10 @@ class Conversation:
             raise error
         if isinstance(error, HttpError):
             logger.debug("%r: %s", request, error)
-            return error_page(error.status, error.headers)
+            try:
+                return error_page(error.status, error.headers)
+            except ValueError as mistake:  # fields that cannot be sent
+                error = mistake
         if isinstance(error, IncompleteError) and self._must_close:
             return error_page(400)
         logger.error("the handler of %r failed", request, exc_info=error)
