@@ -36,7 +36,7 @@ from coop.stream import Connection
 from coop.sync import Barrier, CapacityLimiter, Condition, Event, Lock, Semaphore
 from coop.task import Task
 from coop.tls import TlsConnection, start_tls
-from coop.tls_context import tls_client_context, tls_server_context
+from coop.tls_context import renew_certificate, tls_client_context, tls_server_context
 from coop.tls_socket import TlsError, TruncatedError
 from coop.traps import Coop, Operation, Waiter, current_scheduler, current_task
 from coop.waits import sleep, sleep_until, spawn, wait_readable, wait_writable
@@ -108,6 +108,7 @@ __all__ = [
     "race",
     "readable",
     "receive_proxy_header",
+    "renew_certificate",
     "run",
     "run_in_executor",
     "serve",

@@ -5,8 +5,7 @@ not know: sockets.  Stands on: ssl.
 
 A context is ssl's own, so whatever else it can do is done there: ``sni_callback`` chooses another
 certificate by the name that the client asks for, ``verify_mode = ssl.CERT_OPTIONAL`` lets clients
-without a certificate in, and ``load_cert_chain`` on a context in use gives a renewed certificate to
-every connection that begins from then on.
+without a certificate in.
 """
 
 from __future__ import annotations
@@ -76,6 +75,23 @@ def tls_client_context(
         _load_identity(context, certfile, keyfile, password)
     _offer(context, alpn)
     return context
+
+
+def renew_certificate(
+    context: ssl.SSLContext,
+    certfile: Path,
+    keyfile: Path | None = None,
+    *,
+    password: str | None = None,
+) -> None:
+    """Have a server's context show this certificate to every connection that begins from now on.
+
+    Those that have begun keep the one they know.  Call it when the files have changed: each
+    certificate ends some day.  Errors: as ``tls_server_context``; then the old one stays in use.
+    """
+    # First on a context of its own: a key that does not fit would leave half of each.
+    _load_identity(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certfile, keyfile, password)
+    _load_identity(context, certfile, keyfile, password)
 
 
 @cache
