@@ -19,6 +19,7 @@ C_PROGRAMS = (
     LOAD / "echo_load.c",
     LOAD / "accept_load.c",
     LOAD / "idle_load.c",
+    LOAD / "ws_load.c",
     SERVERS / "echo_epoll.c",
 )
 MEASURED = ("coop", "bench", ":!bench/results")

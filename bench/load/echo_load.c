@@ -6,7 +6,7 @@
  *   run MILLISECONDS         closed loop: one message outstanding on each connection
  *   run MILLISECONDS RATE    paced: RATE messages a second in all, spread over the connections;
  *                            latency counts from when a message was due, not from when it was sent
- *   bytes SIZE               messages of that size from now on
+ *   bytes SIZE               messages (or lines) of that size from now on; not answered
  *
  * A message is LINES lines (one unless told otherwise) of BYTES bytes each, its newline included.
  * A run ends when every reply has come. One line answers it, times in nanoseconds. The FLOODERS are
@@ -144,6 +144,12 @@ static void check_echo(int fd) {
     }
 }
 
+static void check_again(struct connection *c) {
+    fcntl(c->fd, F_SETFL, fcntl(c->fd, F_GETFL) & ~O_NONBLOCK);
+    check_echo(c->fd);
+    set_nonblocking(c->fd);
+}
+
 static void make_message(int line_bytes) {
     message_bytes = lines * line_bytes;
     message = realloc(message, (size_t)message_bytes);
@@ -177,7 +183,10 @@ int main(int argc, char **argv) {
     for (char line[128]; fgets(line, sizeof line, stdin);) {
         long long milliseconds, rate = 0;
         int size;
-        if (sscanf(line, "bytes %d", &size) == 1) make_message(size);
+        if (sscanf(line, "bytes %d", &size) == 1) {
+            make_message(size);
+            check_again(&connections[0]);
+        }
         if (sscanf(line, "run %lld %lld", &milliseconds, &rate) >= 1) run(milliseconds * 1000000, rate);
     }
     return 0;

@@ -6,6 +6,7 @@
  * exchange over every connection, answered by a line with the nanoseconds it took. */
 #include "common.h"
 
+#define AT_ONCE 50  /* less than the shortest backlog */
 static const char *request, *answer;
 static char echoed[65];
 static int *fds, count;
@@ -26,12 +27,16 @@ static void fail_at(int number) {
     exit(1);
 }
 
-static void exchange(int number, int fd) {
+static void ask(int number) {
+    size_t wanted = strlen(request);
+    if (send(fds[number], request, wanted, MSG_NOSIGNAL) != (ssize_t)wanted) fail_at(number);
+}
+
+static void await_answer(int number) {
     char reply[4096];
-    size_t got = 0, wanted = strlen(request);
-    if (send(fd, request, wanted, MSG_NOSIGNAL) != (ssize_t)wanted) fail_at(number);
+    size_t got = 0;
     do {
-        ssize_t some = recv(fd, reply + got, sizeof reply - 1 - got, 0);
+        ssize_t some = recv(fds[number], reply + got, sizeof reply - 1 - got, 0);
         if (some == 0) errno = ECONNRESET;
         if (some <= 0) fail_at(number);
         got += (size_t)some;
@@ -41,7 +46,10 @@ static void exchange(int number, int fd) {
 
 static void exchange_over_all(void) {
     int64_t begin = now();
-    for (int i = 0; i < count; i++) exchange(i, fds[i]);
+    for (int begun = 0; begun < count; begun += AT_ONCE) {
+        for (int i = begun; i < count && i < begun + AT_ONCE; i++) ask(i);
+        for (int i = begun; i < count && i < begun + AT_ONCE; i++) await_answer(i);
+    }
     printf("exchanged=%d wall=%lld\n", count, (long long)(now() - begin));
     fflush(stdout);
 }
@@ -51,9 +59,12 @@ int main(int argc, char **argv) {
     count = atoi(argv[2]);
     choose_exchange(argv[3]);
     fds = calloc((size_t)count, sizeof *fds);
-    for (int i = 0; i < count; i++) {
-        fds[i] = connect_from(i % 16, atoi(argv[1]));
-        exchange(i, fds[i]);
+    for (int begun = 0; begun < count; begun += AT_ONCE) {
+        for (int i = begun; i < count && i < begun + AT_ONCE; i++) {
+            fds[i] = connect_from(i % 16, atoi(argv[1]));
+            ask(i);
+        }
+        for (int i = begun; i < count && i < begun + AT_ONCE; i++) await_answer(i);
     }
     puts("ready");
     fflush(stdout);

@@ -1,4 +1,4 @@
-"""HTTP by coop, with every limit and deadline on:  http_coop.py PORT APP   (http_hello, http_pages)"""
+"""HTTP by coop, with every limit and deadline on:  http_coop.py PORT http_hello|http_pages"""
 
 import sys
 

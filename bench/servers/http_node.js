@@ -22,7 +22,7 @@ const server = http.createServer((request, response) => {
     request.on('data', (data) => { bytes += data.length; });
     request.on('end', () => reply(response, 'text/plain', String(bytes)));
   } else if (request.url === '/json') {
-    reply(response, 'application/json', JSON.stringify({ page: 100, records }));
+    reply(response, 'application/json', JSON.stringify({ page: 1, records }));
   } else if (request.url === '/') {
     reply(response, 'text/plain', hello);
   } else {

@@ -15,7 +15,7 @@ FOLDER = os.environ["HTTP_FILES"]
 SIZES = {"/10k": 10 * 1024, "/1m": 1024 * 1024}
 PIECE_BYTES = 65536
 RECORDS = [{"id": i, "name": f"record {i:05}", "is_new": True} for i in range(22)]
-PAGE = {"page": 100, "records": RECORDS}
+PAGE = {"page": 1, "records": RECORDS}
 encode = json.JSONEncoder(separators=(",", ":")).encode
 
 

@@ -1,4 +1,4 @@
-"""HTTP by uvicorn over uvloop and httptools:  http_uvicorn.py PORT APP   (http_hello, http_pages)"""
+"""HTTP by uvicorn over uvloop and httptools:  http_uvicorn.py PORT http_hello|http_pages"""
 
 import sys
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Lines over asyncio:  line_asyncio.py PORT LOOP API   LOOP: asyncio, uvloop; API: streams, protocol"""
+"""Lines over asyncio:  line_asyncio.py PORT asyncio|uvloop streams|protocol"""
 
 import asyncio
 import sys

@@ -11,7 +11,7 @@ from bench.rounds import WARM_UPS, Failed, alternate
 from bench.works import echo
 
 TITLE = "Accept: server CPU time per connection (accepted, one echo of 64 bytes, closed)"
-DEFAULTS = {"rounds": 7, "seconds": 0.25}
+DEFAULTS = {"rounds": 7, "seconds": 0.2}
 PEERS = echo.PEERS
 
 

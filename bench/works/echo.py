@@ -28,7 +28,7 @@ PEERS = [
 ]
 
 
-DEFAULTS = {"rounds": 5, "seconds": 0.25}
+DEFAULTS = {"rounds": 5, "seconds": 0.15}
 START_ESTIMATE = 0.5
 CONNECT_ESTIMATE = 150e-6
 SETTLING_SECONDS = 0.02
@@ -78,7 +78,7 @@ def measure_peers(
     try:
         for connections in options.connections:
             with ExitStack() as stack:
-                loads, failures = open_loads(servers, connections, max(options.bytes), stack)
+                loads, failures = open_loads(servers, connections, min(options.bytes), stack)
                 for size_bytes in options.bytes:
                     case, failed = measure_case(loads, connections, size_bytes, options)
                     case.at = connections if is_curve else None

@@ -17,7 +17,7 @@ from bench.rounds import WARM_UPS, Failed, alternate
 from bench.works import echo
 
 TITLE = "A flood among polite connections: their latency"
-DEFAULTS = {"rounds": 5, "seconds": 0.5}
+DEFAULTS = {"rounds": 5, "seconds": 0.4}
 PEERS = echo.PEERS
 MESSAGE_BYTES = 1024
 

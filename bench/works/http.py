@@ -17,11 +17,11 @@ from bench.rounds import WARM_UPS, alternate
 from bench.works import echo
 
 TITLE = "HTTP: server CPU time per request"
-DEFAULTS = {"rounds": 5, "seconds": 0.35}
+DEFAULTS = {"rounds": 5, "seconds": 0.25}
 HELLO, PAGES = "http_hello", "http_pages"
 FILE_BYTES = {"10k": 10 * 1024, "1m": 1024 * 1024}
 POSTED = b"p" * 4096
-SLICE_ESTIMATE = 0.2
+SLICE_ESTIMATE = 0.15
 CONNECTIONS = 64
 
 

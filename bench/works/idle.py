@@ -16,10 +16,14 @@ from bench.works import echo, http
 
 TITLE = "Idle connections: server memory and CPU time"
 DEFAULTS = {"rounds": 3, "seconds": 0.5}
-PEERS = {"echo": echo.PEERS, "http": http.PEERS}
+ALIKE = {"granian WSGI", "granian ASGI", "gunicorn gthread"}  # one of a kind is enough here
+PEERS = {
+    "echo": echo.PEERS,
+    "http": [peer for peer in http.PEERS if peer.name not in ALIKE],
+}
 FIRST_CONNECTIONS = 1_000  # not counted: they use up memory that was free already
 START_ESTIMATE = 1.0
-CONNECT_ESTIMATE = 150e-6
+CONNECT_ESTIMATE = 100e-6
 
 
 @dataclass(frozen=True)

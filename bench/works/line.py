@@ -10,7 +10,7 @@ from bench.rounds import WARM_UPS, alternate
 from bench.works import echo
 
 TITLE = "Line protocol: server CPU time per line"
-DEFAULTS = {"rounds": 7, "seconds": 0.25}
+DEFAULTS = {"rounds": 7, "seconds": 0.2}
 PEERS = [
     python_server("coop", "line_coop.py"),
     python_server("uvloop Protocol", "line_asyncio.py", "uvloop", "protocol"),

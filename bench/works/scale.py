@@ -21,7 +21,7 @@ PEERS = [peer for peer in echo.PEERS if peer.name in NAMES]
 
 def add_options(parser: ArgumentParser) -> None:
     """Add what can be chosen: the numbers of connections."""
-    points = [10, 100, 1_000, 5_000, 10_000, 18_000]
+    points = [10, 100, 1_000, 10_000, 18_000]
     echo.add_connection_options(parser, connections=points, sizes=[1024])
 
 

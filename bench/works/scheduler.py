@@ -11,7 +11,7 @@ from bench.results import Case, rounded
 from bench.rounds import WARM_UPS, Failed, alternate
 
 PATIENCE_SECONDS = 30.0
-DEFAULTS = {"rounds": 7}
+DEFAULTS = {"rounds": 5}
 START_ESTIMATE = 0.5
 SLICE_ESTIMATE = 0.15
 SLEEP_ESTIMATE = 2.5
@@ -56,16 +56,16 @@ class Program:
         self.process = start_pinned(self.peer.command, SERVER_CORE, **PIPES)
         self.works = self._read_line().split()[1:]
 
-    def measure(self, work: str, count: int) -> float:
+    def measure(self, work: str, count: int, patience: float = PATIENCE_SECONDS) -> float:
         """Return the CPU time of one operation in nanoseconds; Failed if it takes too long."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{work} {count}\n".encode())
         self.process.stdin.flush()
-        if not select.select([self.process.stdout], [], [], PATIENCE_SECONDS)[0]:
+        if not select.select([self.process.stdout], [], [], patience)[0]:
             end(self.process)
             self.start()
-            raise Failed(f"not done after {PATIENCE_SECONDS:.0f} s")
+            raise Failed(f"not done after {patience:.0f} s")
         return float(self._read_line())
 
     def _read_line(self) -> str:
