@@ -78,7 +78,8 @@ headers = st.lists(
     st.one_of(
         st.tuples(good_names, st.sampled_from(["a", "", "a, b", "é", "a\tb"])),
         st.tuples(good_names, texts),
-        st.tuples(st.one_of(good_names, texts), st.just("a")),
+        st.tuples(texts, st.just("a")),
+        st.tuples(st.just("Content-Length"), st.sampled_from(["0", "3", "5"])),
         managed,
     ),
     max_size=3,
@@ -151,10 +152,10 @@ def check(given: Given, way: tuple[str, int, str]) -> str:
     method, minor, fields = way
     said = exchange(given, method, minor, fields)
     declared = made.content_length
-    may_have_body = method != "HEAD" and given.status not in (204, 304)
-    if may_have_body and declared is not None and declared != len(given.octets):
+    if method != "HEAD" and declared not in (None, len(given.octets)):
         _see_it_break_off(said, method, declared)
         return "broken off"
+    may_have_body = method != "HEAD" and given.status not in (204, 304)
     head, body, behind = read_back(said, method)
     assert (given.status, given.octets if may_have_body else b"") == (head.status_code, body)
     if given.reason is not None:
@@ -166,6 +167,8 @@ def check(given: Given, way: tuple[str, int, str]) -> str:
 
 def _see_it_break_off(said: bytes, method: str, declared: int) -> None:
     """The body is not what was told: it ends early, or where told, and so does the connection."""
+    if not said:
+        return
     head, _, body = said.partition(b"\r\n\r\n")
     assert b"\r\nContent-Length: %d\r\n" % declared in head + b"\r\n"
     assert len(body) <= declared
