@@ -13,6 +13,7 @@ from bench.works import (
     scale,
     scheduler,
     timers,
+    websocket,
 )
 
 WORKS: dict[str, ModuleType] = {
@@ -20,6 +21,7 @@ WORKS: dict[str, ModuleType] = {
     "echo-timeout": echo_timeout,
     "line": line,
     "http": http,
+    "websocket": websocket,
     "scheduler": scheduler,
     "idle": idle,
     "scale": scale,

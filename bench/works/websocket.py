@@ -5,12 +5,13 @@ from contextlib import ExitStack
 
 from bench.loads import EchoLoad, PipedLoad
 from bench.peers import choose, python_server
-from bench.processes import Server, start_all
-from bench.results import Case, rounded
-from bench.rounds import Failed, alternate
-from bench.works.echo import add_connection_options, note_of
+from bench.processes import Server, start_all, stop_all
+from bench.results import Case
+from bench.rounds import WARM_UPS, Failed, alternate
+from bench.works import echo
 
-TITLE = "WebSocket echo: server CPU time per message"
+TITLE = "WebSocket: server CPU time per echoed message"
+DEFAULTS = {"rounds": 7, "seconds": 0.3}
 PEERS = [
     python_server("coop", "ws_coop.py"),
     python_server("uvicorn, websockets", "ws_uvicorn.py", "websockets"),
@@ -28,44 +29,33 @@ class WebSocketLoad(EchoLoad):
 
 def add_options(parser: ArgumentParser) -> None:
     """Add what can be chosen for websocket."""
-    add_connection_options(parser, connections=[100])
+    parser.add_argument("--connections", type=int, default=100, help="each has one message at once")
+    parser.add_argument("--bytes", type=int, default=1024, help="size of a message")
+
+
+def estimate(options: Namespace) -> float:
+    """Return about how many seconds this will take."""
+    slices = (options.rounds + WARM_UPS) * (options.seconds + echo.SETTLING_SECONDS)
+    return (slices + 2 * echo.START_ESTIMATE) * len(choose(PEERS, options.peers))
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
-    """Measure every pair of connections and size with all servers up."""
+    """Measure in alternating slices with all servers up."""
     servers, skipped = start_all(choose(PEERS, options.peers))
-    cases = []
+    print("measuring: websocket", flush=True)
     try:
-        for connections in options.connections:
-            for size_bytes in options.bytes:
-                case, failures = measure_case(servers, connections, size_bytes, options)
-                cases.append(case)
-                skipped |= {f"{name}, {case.name}": reason for name, reason in failures.items()}
+        with ExitStack() as stack:
+            loads = {}
+            for server in servers:
+                try:
+                    loads[server.name] = WebSocketLoad(server, options.connections, options.bytes)
+                    stack.callback(loads[server.name].stop)
+                except Failed as err:
+                    skipped[server.name] = str(err)
+            slices, failures = alternate(
+                list(loads), lambda peer: loads[peer].run(options.seconds), options.rounds
+            )
     finally:
-        for server in servers:
-            server.stop()
-    return cases, skipped
-
-
-def measure_case(
-    servers: list[Server], connections: int, size_bytes: int, options: Namespace
-) -> tuple[Case, dict[str, str]]:
-    """Measure one number of connections and one size in alternating slices."""
-    name = f"{connections:,} connections × {size_bytes:,} bytes"
-    print(f"measuring: {name}", flush=True)
-    loads: dict[str, WebSocketLoad] = {}
-    failures: dict[str, str] = {}
-    with ExitStack() as stack:
-        for server in servers:
-            try:
-                loads[server.name] = WebSocketLoad(server, connections, size_bytes)
-            except Failed as err:
-                failures[server.name] = str(err)
-            else:
-                stack.callback(loads[server.name].stop)
-        slices, failed = alternate(
-            list(loads), lambda peer: loads[peer].run(options.seconds), options.rounds
-        )
-    figures = {peer: [rounded(s.cost / 1000) for s in taken] for peer, taken in slices.items()}
-    notes = {peer: note_of(taken) for peer, taken in slices.items()}
-    return Case(name, "µs", figures, notes, at=connections), failures | failed
+        stop_all(servers)
+    name = f"{options.connections:,} connections × {options.bytes:,} bytes"
+    return [echo.case_of(name, slices)], skipped | failures
