@@ -21,10 +21,11 @@ from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, cast
 
 from coop.groups import Group, as_generator, group
-from coop.http.conversation import App, Site
+from coop.http.conversation import App
 from coop.http.limits import Deadlines, Limits
 from coop.http.messages import Request, Response
 from coop.http.record import AccessLog, AccessRecord
+from coop.http.site import Site
 from coop.listener import Listener
 from coop.proxies import TrustedPeers
 from coop.runtime import run

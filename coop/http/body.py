@@ -153,8 +153,9 @@ class ChunkedBody:
         if parts is None:
             raise HttpError(400, "chunk size is not 1 to 16 hex digits, then extensions")
         size = int(parts[1], 16)
-        if self._extension_bytes + len(parts[2]) > self._limits.head_bytes:
-            raise HttpError(400, f"more than {self._limits.head_bytes} bytes of chunk extensions")
+        if self._extension_bytes + len(parts[2]) > self._limits.chunk_extension_bytes:
+            most = self._limits.chunk_extension_bytes
+            raise HttpError(400, f"more than {most} bytes of chunk extensions")
         if size > self.limit:
             raise _too_large(self.limit)
         if self._chunks >= self._limits.chunk_count and size:

@@ -1,8 +1,8 @@
 """The conversation: everything that happens on one connection, from the first request to the last.
 
-What lives here: Site, what the conversations of one server share; and Conversation, which has the
-hot loop: receive, parse, handle, send.  What it must not know: how many connections there are, how
-a body is framed.  Stands on: codec, delivery, exchange, messages, stream.
+What lives here: Conversation, which has the hot loop: receive, parse, handle, send.  What it must
+not know: how many connections there are, how a body is framed.  Stands on: codec, delivery,
+exchange, messages, stream.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from types import GeneratorType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from coop.address import Address
 from coop.groups import as_generator
 from coop.http.codec import NEED_DATA, ParserState, RequestParser
 from coop.http.delivery import Delivery
 from coop.http.errors import HttpError
-from coop.http.exchange import EXCHANGE_LIFE, Exchange, ExchangeState, phase_seconds
+from coop.http.exchange import EXCHANGE_LIFE, Exchange, ExchangeState
 from coop.http.head import NO_BODY
-from coop.http.limits import Deadlines, Limits
-from coop.http.messages import BODILESS, DateLine, Request, Response
-from coop.http.record import CLIENT_GONE, AccessLog, AccessRecord
+from coop.http.messages import BODILESS, Request, Response
+from coop.http.quota import Quota
+from coop.http.record import CLIENT_GONE, AccessRecord
 from coop.http.upgrade import Upgrade
 from coop.outcomes import Cancelled, IncompleteError, MisuseError, WouldBlock
 from coop.scopes import move_on_after
 from coop.stream import RECV_BYTES, Connection
 from coop.tls import TlsConnection
 from coop.traps import Coop, current_task, operation
+
+if TYPE_CHECKING:
+    from coop.http.site import Site
 
 logger = logging.getLogger("coop.http")
 
@@ -42,37 +45,6 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _IDLE: Final = ExchangeState.IDLE
 _HANDLING: Final = EXCHANGE_LIFE[_IDLE]["request"]
 assert EXCHANGE_LIFE[_HANDLING]["answered"] is _IDLE
-
-
-class Site:
-    """What the conversations of one server share: the handler and the rules."""
-
-    __slots__ = ("access_log", "app", "date", "deadlines", "limits", "phase_seconds")
-
-    def __init__(
-        self,
-        app: App,
-        *,
-        limits: Limits,
-        deadlines: Deadlines,
-        server_name: str = "coop",
-        access_log: AccessLog | None = None,
-    ) -> None:
-        self.app = app
-        self.limits = limits
-        self.deadlines = deadlines
-        self.phase_seconds = phase_seconds(deadlines)
-        #: The Server and Date lines.
-        self.date = DateLine(server=server_name)
-        self.access_log = access_log
-
-    def date_lines(self, now: float) -> bytes:
-        """Return the Server and Date lines; ``now`` by the scheduler's clock."""
-        return self.date.lines if now < self.date.fresh_until else self.date.renew(now)
-
-    def converse(self, connection: Connection) -> Coop[None]:
-        """Answer the requests that come over a connection: the handler for ``coop.serve``."""
-        return Conversation(self, connection).run()
 
 
 class Conversation:
@@ -113,6 +85,20 @@ class Conversation:
         #: The answer that hands the connection over to another protocol, once it has been sent.
         self._upgrade: Upgrade | None = None
 
+    def run_within(self, quota: Quota) -> Coop[None]:
+        """Converse if the client's address has not too many connections; else say so, and end."""
+        address = self.peer_address
+        if quota.enter(address):
+            try:
+                yield from self.run()
+            finally:
+                quota.leave(address)
+            return
+        self._begun = self._task.scheduler.now
+        with self._exchange:
+            yield from self._refuse(HttpError(503, f"too many connections from {address}"))
+        self._exchange.advance("break" if self._exchange.caught else "end")
+
     def run(self) -> Coop[None]:
         """Converse until the client leaves, a deadline passes, or something goes wrong."""
         data: bytes | WouldBlock = b""
@@ -150,6 +136,7 @@ class Conversation:
         recv, app, scheduler = self._connection.recv, self._site.app, self._task.scheduler
         request: Any = None
         answer: Any = None
+        left = self._site.limits.requests_per_connection or -1
         keep = True
         with exchange:
             while keep:
@@ -166,6 +153,9 @@ class Conversation:
                     return
                 exchange.state = _HANDLING
                 request.source = self
+                left -= 1
+                if not left:
+                    request.framing = request.framing._replace(keep_alive=False)
                 if request.framing is not NO_BODY:
                     self._begin_body(request)
                 try:
@@ -300,7 +290,7 @@ class Conversation:
         delivery = self._delivery = Delivery(self._connection, self._exchange, request, answer)
         if self._awaits_continue and delivery.may_read and answer.status < 300:
             yield from self._send_continue()  # or the client, told the end, would send nothing
-        keep = self._will_keep(request, answer) and not delivery.is_close_delimited
+        keep = self._will_keep(request, answer, delivery) and not delivery.is_close_delimited
         keep_lines = b"Connection: close\r\n"
         if keep and request is not None:
             keep_lines = b"" if request.minor else b"Connection: keep-alive\r\n"
@@ -322,7 +312,7 @@ class Conversation:
         yield from self._connection.sendall(answer.head(lines))
         self._upgrade = answer
 
-    def _will_keep(self, request: Request | None, answer: Response) -> bool:
+    def _will_keep(self, request: Request | None, answer: Response, delivery: Delivery) -> bool:
         """Say, before the head is sent, whether the connection will go on behind the answer."""
         if (
             request is None
@@ -338,6 +328,8 @@ class Conversation:
         remaining = self._parser.body_remaining
         if self._awaits_continue:
             return False  # it may send the body, or not
+        if delivery.may_read:
+            return True  # an echo reads it all; if not, the connection is closed without a word
         return remaining is None or remaining <= self._site.limits.discard_bytes
 
     def _end_exchange(self, *, keep: bool) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Limits:
-    """Hold the limits of one server; every field is a positive number.
+    """Hold the limits of one server; every field is a positive number, or None for no limit.
 
     Sizes are counted while reading, over all segments, without the CRLF that ends a line.
     Raises ValueError for a number that is not positive.
@@ -30,15 +30,27 @@ class Limits:
     body_bytes: int = 1024 * 1024
     #: Most chunks in one body.  413.
     chunk_count: int = 65_536
+    #: Most bytes of chunk extensions in one body.  400.
+    chunk_extension_bytes: int = 32 * 1024
     #: Most bytes of a body nobody read that are thrown away to keep the connection.
     discard_bytes: int = 64 * 1024
+    #: Most requests on one connection: the answer to the last says ``Connection: close``.
+    requests_per_connection: int | None = None
+    #: Most connections at once from one address, an IPv6 one counted by its first 64 bits.  Those
+    #: beyond are answered 503 without being asked, as by nginx, and closed.  Off by default, since
+    #: behind a proxy all clients may have one address.
+    connections_per_address: int | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value > 0:
+            if value is not None and not value > 0:
                 raise ValueError(f"limit {field.name}={value!r} must be greater than zero")
 
+
+#: Most connections at once, unless ``serve`` is told otherwise.  Those beyond wait unaccepted, in
+#: the listener's backlog.
+MAX_CONNECTIONS: Final = 10_000
 
 DEFAULT_LIMITS: Final = Limits()
 """The limits of a server that was told none."""

@@ -1,26 +1,29 @@
 """The HTTP server: a handler of requests on every connection that comes in.
 
 What lives here: ``serve``.  What it must not know: anything of a single connection.
-Stands on: conversation, limits, the server of streams.
+Stands on: site, limits, the server of streams.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
 
 from coop import server as streams
 from coop.address import Address
-from coop.http.conversation import App, Site
-from coop.http.limits import DEFAULT_DEADLINES, DEFAULT_LIMITS, Deadlines, Limits
+from coop.http.conversation import App
+from coop.http.limits import (
+    DEFAULT_DEADLINES,
+    DEFAULT_LIMITS,
+    MAX_CONNECTIONS,
+    Deadlines,
+    Limits,
+)
 from coop.http.record import AccessLog
+from coop.http.site import Site
 from coop.listener import BACKLOG, Listener
 from coop.tls import HANDSHAKE_SECONDS
 from coop.traps import Operation
-
-#: How many connections may be open at once unless told otherwise.
-MAX_CONNECTIONS: Final = 10_000
 
 
 def serve(

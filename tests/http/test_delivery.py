@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_kit import Gen, Hall, get, visit
+from http_kit import Gen, Hall, get, post, visit
 from kit import now
 
 import coop
@@ -335,3 +335,39 @@ def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
         return data
 
     assert coop.run(main()).endswith(b"one,two,")
+
+
+def test_a_streamed_echo_of_a_large_upload_keeps_the_connection() -> None:
+    def pieces(request: Request) -> Gen[Any]:
+        while piece := (yield from request.read_piece(1 << 30)):
+            yield piece
+
+    def app(request: Request) -> Response:
+        return Response(pieces(request))
+
+    body = b"x" * 500_000
+
+    def visitor(hall: Hall) -> Gen[list[Any]]:
+        client = yield from hall.enter()
+        answers = []
+        for _ in range(2):
+            sender = coop.spawn(client.say(post(body)))
+            answers.append((yield from client.hear()))
+            yield from sender.join()
+        return answers
+
+    for answer in visit(app, visitor):
+        assert body == answer.body
+        assert "connection" not in answer.fields
+
+
+def test_a_stream_that_leaves_much_of_an_upload_unread_closes_behind_itself() -> None:
+    def pieces(request: Request) -> Gen[Any]:
+        yield (yield from request.read_piece(1 << 30))[:1]
+
+    def visitor(hall: Hall) -> Gen[tuple[bytes, bytes]]:
+        client = yield from hall.enter()
+        coop.spawn(client.say(post(b"x" * 500_000)))
+        return (yield from client.hear()).body, (yield from client.hear_end())
+
+    assert (b"x", b"") == visit(lambda request: Response(pieces(request)), visitor)

@@ -1,0 +1,51 @@
+"""The site: what the conversations of one server share.
+
+What lives here: Site.  What it must not know: how many servers there are, and where they listen.
+Stands on: conversation, limits, quota.
+"""
+
+from __future__ import annotations
+
+from coop.http.conversation import App, Conversation
+from coop.http.exchange import phase_seconds
+from coop.http.limits import Deadlines, Limits
+from coop.http.messages import DateLine
+from coop.http.quota import Quota
+from coop.http.record import AccessLog
+from coop.stream import Connection
+from coop.traps import Coop
+
+
+class Site:
+    """What the conversations of one server share: the handler and the rules."""
+
+    __slots__ = ("access_log", "app", "date", "deadlines", "limits", "phase_seconds", "quota")
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        limits: Limits,
+        deadlines: Deadlines,
+        server_name: str = "coop",
+        access_log: AccessLog | None = None,
+    ) -> None:
+        self.app = app
+        self.limits = limits
+        self.deadlines = deadlines
+        self.phase_seconds = phase_seconds(deadlines)
+        #: The Server and Date lines.
+        self.date = DateLine(server=server_name)
+        self.access_log = access_log
+        most = limits.connections_per_address
+        #: Who is there, where an address may have so many connections only.
+        self.quota = None if most is None else Quota(most)
+
+    def date_lines(self, now: float) -> bytes:
+        """Return the Server and Date lines; ``now`` by the scheduler's clock."""
+        return self.date.lines if now < self.date.fresh_until else self.date.renew(now)
+
+    def converse(self, connection: Connection) -> Coop[None]:
+        """Answer the requests that come over a connection: the handler for ``coop.serve``."""
+        conversation = Conversation(self, connection)
+        return conversation.run() if self.quota is None else conversation.run_within(self.quota)
