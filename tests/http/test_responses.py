@@ -170,7 +170,7 @@ def _see_it_break_off(said: bytes, method: str, declared: int) -> None:
     if not said:
         return
     head, _, body = said.partition(b"\r\n\r\n")
-    assert b"\r\nContent-Length: %d\r\n" % declared in head + b"\r\n"
+    assert b"\r\nContent-Length: %d\r\n" % declared in head + b"\r\n" or not declared
     assert len(body) <= declared
     if len(body) < declared:
         with pytest.raises(h11.RemoteProtocolError):
