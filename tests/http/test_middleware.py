@@ -1,0 +1,131 @@
+"""Middleware: around a handler of any kind, and pages of errors that tell nothing."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import http_kit
+import kit
+import pytest
+
+import coop
+from coop.http import HttpError, Request, Response, answer, error_pages
+
+Handler = Any
+
+
+def plain(request: Request) -> Response:
+    return Response(b"plain")
+
+
+def generator(request: Request) -> kit.Gen[Response]:
+    yield from coop.sleep(1)
+    return Response(b"generator")
+
+
+async def coroutine(request: Request) -> Response:
+    await coop.sleep(1)
+    return Response(b"coroutine")
+
+
+class Callable:
+    def __call__(self, request: Request) -> Response:
+        return Response(b"callable")
+
+
+def ask(app: Handler, data: bytes = http_kit.get()) -> http_kit.Answer:
+    def visitor(hall: Any) -> kit.Gen[http_kit.Answer]:
+        client = yield from hall.enter()
+        return (yield from client.ask(data))
+
+    return http_kit.visit(app, visitor)  # type: ignore[no-any-return]
+
+
+def tagging(handler: Handler) -> Handler:
+    def wrapped(request: Request) -> kit.Gen[Response]:
+        response = yield from answer(handler, request)
+        response.set_header("X-Tag", "yes")
+        return response
+
+    return wrapped
+
+
+def tagging_coroutine(handler: Handler) -> Handler:
+    async def wrapped(request: Request) -> Response:
+        response = await answer(handler, request)
+        response.set_header("X-Tag", "yes")
+        return response
+
+    return wrapped
+
+
+@pytest.mark.parametrize("middleware", [tagging, tagging_coroutine])
+@pytest.mark.parametrize("handler", [plain, generator, coroutine, Callable()])
+def test_a_middleware_wraps_handlers_of_every_kind(middleware: Any, handler: Any) -> None:
+    told = ask(middleware(handler))
+    assert (200, "yes") == (told.status, told.fields["x-tag"])
+
+
+def test_a_handler_that_answers_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert 500 == ask(tagging(lambda request: "text")).status
+    assert "return a coop.http.Response" in caplog.text
+
+
+# -- error pages ----------------------------------------------------------------------------------
+
+
+def page(request: Request, error: HttpError) -> Response:
+    return Response(f"sorry: {error.status}", error.status)
+
+
+def waiting_page(request: Request, error: HttpError) -> kit.Gen[Response]:
+    yield from coop.sleep(1)
+    return page(request, error)
+
+
+def failing(request: Request) -> Response:
+    raise {"/key": KeyError("secret"), "/io": OSError(5, "secret")}.get(
+        request.path, HttpError(405, "secret", (("Allow", "GET"),))
+    )
+
+
+@pytest.mark.parametrize("pages", [page, waiting_page])
+def test_errors_get_pages_of_your_own(pages: Any, caplog: pytest.LogCaptureFixture) -> None:
+    told = ask(error_pages(failing, pages))
+    assert (405, b"sorry: 405", "GET") == (told.status, told.body, told.fields["allow"])
+    assert "" == caplog.text
+    told = ask(error_pages(failing, pages), http_kit.get("/key"))
+    assert (500, b"sorry: 500") == (told.status, told.body)
+    assert "KeyError: 'secret'" in caplog.text
+
+
+def test_what_may_be_the_connections_error_is_passed_on(caplog: pytest.LogCaptureFixture) -> None:
+    told = ask(error_pages(failing, page), http_kit.get("/io"))
+    assert (500, b"500 Internal Server Error\n") == (told.status, told.body)
+    assert "secret" in caplog.text
+
+
+def test_a_page_that_fails_leaves_the_servers_own(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(request: Request, error: HttpError) -> Response:
+        raise KeyError("secret")
+
+    told = ask(error_pages(failing, broken))
+    assert (500, b"500 Internal Server Error\n") == (told.status, told.body)
+
+
+def test_a_page_keeps_its_own_fields() -> None:
+    def own(request: Request, error: HttpError) -> Response:
+        return Response(b"", error.status, {"allow": "PUT"})
+
+    assert "PUT" == ask(error_pages(failing, own)).fields["allow"]
+
+
+def test_the_default_pages_leak_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "coop.http")
+    for target in ("/", "/key", "/io"):
+        told = ask(failing, http_kit.get(target))
+        assert b"secret" not in told.body
+        assert {"allow", "connection", "content-length", "content-type", "date", "server"} >= set(
+            told.fields
+        )
