@@ -210,10 +210,11 @@ def group(body: Callable[..., Coop[T]], *args: Any, on_error: ErrorHook | None =
     the rest; with ``on_error(task, error)`` the children's go there and cancel nothing.
     """
     members = Group(on_error=on_error)
-    return (yield from _hold(members, body(members, *args)))
+    return (yield from hold(members, body(members, *args)))
 
 
-def _hold(members: Group, body: Coop[T], *, unwrap: bool = False) -> Coop[T]:
+def hold(members: Group, body: Coop[T], *, unwrap: bool = False) -> Coop[T]:
+    """Run the body of a group, wait for its children, and raise what has gone wrong."""
     value: Any = yield from members.run_body(as_generator(body))
     members.raise_errors(members.name, unwrap=unwrap)
     if current_task().cancelling is not None:
@@ -274,7 +275,7 @@ def race(*generators: Coop[T]) -> Coop[T]:
         yield from members.wait_for_children()
 
     contest = _Race()
-    yield from _hold(contest, body(contest), unwrap=True)
+    yield from hold(contest, body(contest), unwrap=True)
     if not contest.is_decided:
         raise TaskCancelled("the race has no winner: everyone in it was cancelled")
     return contest.value  # type: ignore[no-any-return]

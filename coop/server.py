@@ -1,8 +1,8 @@
 """Servers: an accept loop with limits, and an orderly end.
 
 What lives here: Server, its life as a table, and ``serve``.  What it must not know: any protocol; a
-handler is a generator function of one connection.  Stands on: groups, listener, proxies, scopes,
-signals, tls.
+handler is a generator function of one connection.  Stands on: conversations, groups, listener,
+scopes, signals.
 """
 
 from __future__ import annotations
@@ -16,26 +16,23 @@ from enum import Enum
 from typing import Any, Final
 
 from coop.address import Address
-from coop.groups import Group, as_generator, gather, group
+from coop.conversations import Conversations
+from coop.groups import Group, gather, group, hold
 from coop.listener import BACKLOG, Listener, listen
 from coop.outcomes import (
     WOULDBLOCK,
     AcceptFailure,
     MisuseError,
     errno_name,
-    is_connection_lost,
     judge_accept,
 )
 from coop.parking import ParkingLot
-from coop.proxies import TrustedPeers, receive_proxy_header
-from coop.scopes import Scope, convenient, move_on_after
-from coop.scopes import timeout as within
+from coop.proxies import TrustedPeers
+from coop.scopes import Scope, move_on_after
 from coop.signals import Signals
 from coop.stream import Connection
-from coop.task import Task
-from coop.tls import HANDSHAKE_SECONDS, TlsConnection, check_server_context
+from coop.tls import HANDSHAKE_SECONDS, check_server_context
 from coop.traps import Coop, current_scheduler, operation
-from coop.waits import wait_readable
 
 logger = logging.getLogger("coop.server")
 
@@ -87,9 +84,9 @@ class Server:
     """A handler, one listener or several, and how many connections at once."""
 
     __slots__ = (
-        "_accepting", "_connections", "_fault", "_room", "accepted", "active", "broken", "drain",
+        "_accepting", "_conversations", "_fault", "accepted", "active", "broken", "drain",
         "failed", "handler", "handshake_timeout", "lame_duck", "listeners", "max_connections",
-        "proxies", "state", "unshaken",
+        "proxies", "room", "state", "unshaken",
     )  # fmt: skip
 
     def __init__(
@@ -126,10 +123,11 @@ class Server:
         #: handshake of TLS.
         self.accepted = self.active = self.failed = self.broken = self.unshaken = 0
         self._accepting = Scope()
-        self._connections: Group | None = None
+        self._conversations: Conversations | None = None
         # What made the listener unusable.
         self._fault: OSError | None = None
-        self._room = ParkingLot(self, "room in")
+        #: Where the accept loops wait while it is full; woken when a connection has ended.
+        self.room = ParkingLot(self, "room in")
 
     @property
     def listener(self) -> Listener:
@@ -165,8 +163,8 @@ class Server:
     def abort(self) -> None:
         """End now: cancel every conversation.  Never waits."""
         self._cease()
-        if self._connections is not None:
-            self._connections.cancel("the server was told to end now")
+        if self._conversations is not None:
+            self._conversations.cancel("the server was told to end now")
 
     @operation
     def run(
@@ -194,7 +192,7 @@ class Server:
                 if arrivals is not None:
                     yield from group(self._run_with_signals, arrivals)
                 else:
-                    yield from group(self._converse_with_all, on_error=self._note_failure)
+                    yield from self._converse_with_all()
         except ExceptionGroup:
             if self._fault is None:
                 raise
@@ -205,7 +203,7 @@ class Server:
 
     def _run_with_signals(self, members: Group, arrivals: Signals) -> Coop[None]:
         watcher = members.spawn(self._watch(arrivals), name="signals")
-        yield from group(self._converse_with_all, on_error=self._note_failure)
+        yield from self._converse_with_all()
         watcher.cancel("the server has ended")
 
     def _watch(self, arrivals: Signals) -> Coop[None]:
@@ -220,18 +218,24 @@ class Server:
         self._advance("stop")
         self._accepting.cancel("the server is stopping")
 
-    def _converse_with_all(self, connections: Group) -> Coop[None]:
-        self._connections = connections
+    def _converse_with_all(self) -> Coop[None]:
+        conversations = self._conversations = Conversations(self)
+        try:
+            yield from hold(conversations, self._run_conversations(conversations))
+        finally:
+            conversations.close_all()
+
+    def _run_conversations(self, conversations: Conversations) -> Coop[None]:
         with self._accepting:
-            loops = [self._accept(each, connections) for each in self.listeners]
+            loops = [self._accept(each, conversations) for each in self.listeners]
             yield from (gather(*loops) if len(loops) > 1 else loops[0])
         self._cease()
         for listener in self.listeners:
-            self._give_last_call(listener, connections)
+            self._give_last_call(listener, conversations)
             listener.close()
-        connections.cancel_soon("the server is stopping")
+        conversations.cancel_soon("the server is stopping")
         with move_on_after(self.drain) as patience:
-            yield from connections.wait_for_children()
+            yield from conversations.wait_for_children()
         if patience.has_expired:
             logger.warning("the conversations that took over %s s to end were cut off", self.drain)
 
@@ -239,10 +243,10 @@ class Server:
     def _is_full(self) -> bool:
         return self.max_connections is not None and self.active >= self.max_connections
 
-    def _accept(self, listener: Listener, connections: Group) -> Coop[None]:
+    def _accept(self, listener: Listener, conversations: Conversations) -> Coop[None]:
         while self.state is not ServerState.DRAINING:
             while self._is_full:
-                yield from self._room.park()
+                yield from self.room.park()
             try:
                 connection = yield from listener.accept()
             except OSError as error:
@@ -251,14 +255,14 @@ class Server:
                     raise
                 yield from self._back_off(error)
             else:
-                self._take_in(connection, connections)
+                self._take_in(connection, conversations)
 
-    def _take_in(self, connection: Connection, connections: Group) -> None:
+    def _take_in(self, connection: Connection, conversations: Conversations) -> None:
         self.accepted += 1
         self.active += 1
-        connections.spawn(self._converse(connection))
+        conversations.take_in(connection)
 
-    def _give_last_call(self, listener: Listener, connections: Group) -> None:
+    def _give_last_call(self, listener: Listener, conversations: Conversations) -> None:
         """Take in those who wait in the backlog: they have connected, and would be reset."""
         for _ in range(LAST_CALLS):
             try:
@@ -268,71 +272,13 @@ class Server:
                 return
             if connection is WOULDBLOCK:
                 return
-            self._take_in(connection, connections)
+            self._take_in(connection, conversations)
 
     def _back_off(self, error: OSError) -> Coop[None]:
         """Leave the listener alone until a connection ends, or for a moment."""
         logger.warning("cannot accept: %s; %d connections open", errno_name(error), self.active)
         with move_on_after(BACK_OFF_SECONDS):
-            yield from self._room.park()
-
-    def _converse(self, connection: Connection) -> Coop[None]:
-        try:
-            with connection:
-                if self.proxies is not None and not (
-                    yield from self._hear_proxy(connection, self.proxies)
-                ):
-                    return
-                if isinstance(connection, TlsConnection) and not (
-                    yield from self._shake_hands(connection)
-                ):
-                    return
-                yield from as_generator(self.handler(connection))
-                yield from connection.aclose()
-        except ConnectionRefusedError:
-            raise  # met elsewhere, by a handler that dialled: a failure of the handler's
-        except OSError as error:
-            if not is_connection_lost(error):
-                raise
-            self.broken += 1
-            logger.debug("%r broke: %s", connection, error)
-        finally:
-            self.active -= 1
-            self._room.wake_first()
-
-    def _hear_proxy(self, connection: Connection, proxies: TrustedPeers) -> Coop[bool]:
-        """Hear whose connection it is, in its own task; return whether somebody trusted said so."""
-        if connection.peer_address not in proxies:
-            self.unshaken += 1
-            logger.debug("%r is none of %r: not heard", connection, proxies)
-            return False
-        try:
-            with within(self.handshake_timeout), convenient() as silence:
-                yield from receive_proxy_header(connection)
-        except OSError as error:
-            self.unshaken += 1
-            logger.debug("no PROXY header from %r: %s", connection, error)
-            return False
-        return not silence.caught
-
-    def _shake_hands(self, connection: TlsConnection) -> Coop[bool]:
-        """Do the handshake, in the connection's own task; return whether it was done."""
-        try:
-            with within(self.handshake_timeout):
-                with convenient() as silence:  # a client that has said nothing holds up no stop
-                    yield from wait_readable(connection)
-                is_silent = silence.caught and not connection.socket.raw.bytes_pending()
-                if not is_silent:
-                    yield from connection.handshake(timeout=None)
-        except OSError as error:
-            self.unshaken += 1
-            logger.debug("no handshake with %r: %s", connection, error)
-            return False
-        return not is_silent
-
-    def _note_failure(self, task: Task, error: BaseException) -> None:
-        self.failed += 1
-        logger.error("the handler in %r failed", task, exc_info=error)
+            yield from self.room.park()
 
     def _advance(self, event: str) -> None:
         following = SERVER_LIFE[self.state].get(event)

@@ -345,6 +345,20 @@ class Connection:
         current.reader.scheduler.descriptors.forget(current)
         self._socket.close()
 
+    def close_if_over(self) -> bool:
+        """Close if the peer has said that it is done; return whether it is closed.
+
+        For those who want nothing more of it: what came is dropped.  Waits: never; where it
+        returns False, ``aclose`` does.
+        """
+        if self.state is not ConnectionState.CLOSED and not self._reader.is_busy:
+            try:
+                if self._socket.recv(RECV_BYTES) == b"":
+                    self.close()
+            except OSError:
+                self.close()
+        return self.state is ConnectionState.CLOSED
+
     @operation
     def aclose(
         self, *, timeout: float | None = LINGER_SECONDS, max_bytes: int = LINGER_BYTES

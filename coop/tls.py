@@ -99,6 +99,10 @@ class TlsConnection(Connection):
         with suppress(OSError, BusyError):  # closed meanwhile, or sent by aclose
             yield from retry(self._writer, TlsSocket.flush, self._socket)
 
+    def close_if_over(self) -> bool:
+        """Return whether it is closed: the peer is still to be told that we are done."""
+        return self.is_closed
+
     @operation
     def aclose(
         self, *, timeout: float | None = LINGER_SECONDS, max_bytes: int = LINGER_BYTES

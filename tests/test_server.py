@@ -211,6 +211,44 @@ def test_a_handler_that_is_no_generator_function_is_told(caplog: pytest.LogCaptu
     assert "is a generator or a coroutine, not None" in caplog.text
 
 
+def test_a_handler_that_takes_no_connection_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    def nobody() -> Gen[None]:
+        yield
+
+    def scenario(server: coop.Server) -> Gen[tuple[int, int]]:
+        yield from ask(server.address)
+        return server.failed, server.active
+
+    with caplog.at_level(logging.ERROR, "coop.server"):
+        assert (1, 0) == serving(scenario, nobody)
+    assert "takes 0 positional arguments but 1 was given" in caplog.text
+
+
+def test_a_conversations_task_is_named_after_its_handler() -> None:
+    names: list[str] = []
+
+    def handler(conn: coop.Connection) -> Gen[None]:
+        names.append(coop.current_task().name)
+        yield
+
+    serving(lambda server: ask(server.address), handler)
+    assert ["handler"] == [name.rpartition("-")[0] for name in names]
+
+
+def test_a_connection_counts_until_its_peer_has_finished_too() -> None:
+    def silent(conn: coop.Connection) -> Gen[None]:
+        yield
+
+    def scenario(server: coop.Server) -> Gen[tuple[int, int]]:
+        with (yield from coop.connect(server.address)) as conn:
+            assert b"" == (yield from conn.recv())
+            before = server.active
+        yield from kit.wait_until(lambda: not server.active)
+        return before, server.active
+
+    assert (1, 0) == serving(scenario, silent)
+
+
 def test_an_error_of_the_listener_ends_the_server() -> None:
     network = TroubledNetwork(errno.EINVAL)
 

@@ -577,6 +577,20 @@ def test_aclose_ends_with_the_peer() -> None:
     assert 1.0 == play(main())
 
 
+def test_close_if_over_closes_only_behind_the_peers_end() -> None:
+    def main() -> Gen[list[bool]]:
+        a, b = kit.pair()
+        with a, b:
+            yield from b.sendall(b"unread")
+            yield from coop.wait_readable(a)
+            seen = [a.close_if_over(), a.close_if_over(), a.is_closed]
+            b.shutdown_send()
+            yield from coop.wait_readable(a)
+            return [*seen, a.close_if_over(), a.is_closed, a.close_if_over()]
+
+    assert [False, False, False, True, True, True] == play(main())
+
+
 def test_aclose_of_a_connection_that_is_broken_closes_it() -> None:
     def main() -> Gen[bool]:
         a, b = yield from kit.tcp_pair()
