@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from heapq import heappop, heappush
-from itertools import count
+from itertools import count, pairwise
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
@@ -44,8 +43,19 @@ Closed = Literal[_Closed.CLOSED]
 CLOSED: Final = _Closed.CLOSED
 """What ``recv`` answers when the channel is closed and everything sent has been received."""
 
-#: What a sender finds in its spot when the channel was closed while it waited.
-_REFUSED: Final = object()
+
+class _Refusal:
+    """What a sender finds in its spot when its value was not put in."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    def take(self) -> Exception | None:
+        """Give the error away, or it would keep itself through its traceback; None: closed."""
+        error, self._error = self._error, None
+        return error
 
 
 class ChannelStatistics(NamedTuple):
@@ -87,7 +97,7 @@ class Channel(Generic[T]):
         self.sent = 0
         self._capacity: float = float("inf") if capacity is None else capacity
         # Senders wait only while it is full, receivers only while it is empty.
-        self._buffer: deque[T] | list[Any]
+        self._buffer: deque[T] | _Heap[T]
         self._append: Callable[[T], object]
         self._take: Callable[[], T]
         self._make_buffer()
@@ -119,13 +129,12 @@ class Channel(Generic[T]):
             self._receivers.wake_first(value)
         elif len(self._buffer) < self._capacity:
             scheduler.budget -= 1
-            self.sent += 1
             self._append(value)
+            self.sent += 1
         else:
             spot = Spot(self._senders, value)
             yield spot
-            if spot.value is _REFUSED:
-                raise self._is_closed_error()
+            self._conclude_send(spot.value)
 
     def try_send(self, value: T) -> bool | WouldBlock:
         """Put a value in and return True, or answer WOULDBLOCK when there is no room now.
@@ -168,8 +177,7 @@ class Channel(Generic[T]):
             scheduler.budget -= 1
             value = self._take()
             if self._senders.spots:
-                self.sent += 1
-                self._append(self._senders.call_first().value)
+                self._let_in()
             return value
         if self._senders.spots:
             scheduler.budget -= 1
@@ -187,8 +195,7 @@ class Channel(Generic[T]):
         if self._buffer:
             value = self._take()
             if self._senders.spots:
-                self.sent += 1
-                self._append(self._senders.call_first().value)
+                self._let_in()
             return value
         if self._senders.spots:
             self.sent += 1
@@ -220,7 +227,7 @@ class Channel(Generic[T]):
         """
         if not self.is_closed:
             self.is_closed = True
-            self._senders.wake_all(_REFUSED)
+            self._senders.wake_all(_Refusal(None))
             self._receivers.wake_all(CLOSED)
 
     def __enter__(self) -> Channel[T]:
@@ -261,9 +268,20 @@ class Channel(Generic[T]):
         waiting = self._senders.describe() or self._receivers.describe()
         return f"<{title} {len(self._buffer)}{room}{closed}{waiting}>"
 
+    def _let_in(self) -> None:
+        """Put in the value of the first sender that waits, and of the next if that is refused."""
+        while self._senders.spots and len(self._buffer) < self._capacity:
+            spot = self._senders.call_first()
+            try:
+                self._append(spot.value)
+            except Exception as error:
+                spot.value = _Refusal(error)  # the sender's mistake, and not the receiver's
+            else:
+                self.sent += 1
+
     def _conclude_send(self, left: object) -> None:
-        if left is _REFUSED:
-            raise self._is_closed_error()
+        if isinstance(left, _Refusal):
+            raise left.take() or self._is_closed_error()
 
     def _is_closed_error(self) -> ClosedError:
         return ClosedError(f"cannot send to {self!r}: it is closed")
@@ -312,7 +330,8 @@ class PriorityQueue(Queue[T]):
     """A queue that gives the least value first, and equal ones in the order they came.
 
     ``key(value)`` is what is compared; without it, the values themselves.  Each of them must
-    compare with each other.
+    compare with each other: where two do not, ``send`` or ``recv`` raises TypeError, as soon as
+    they meet, and nothing has been sent or taken.
     """
 
     __slots__ = ("_key",)
@@ -328,11 +347,68 @@ class PriorityQueue(Queue[T]):
         super().__init__(capacity, name=name)
 
     def _make_buffer(self) -> None:
-        heap: list[tuple[Any, int, T]] = []
-        arrivals = count()
-        key = self._key
+        heap = _Heap(self._key)
+        self._buffer, self._append, self._take = heap, heap.push, heap.pop
 
-        def push(value: T) -> None:
-            heappush(heap, (value if key is None else key(value), next(arrivals), value))
 
-        self._buffer, self._append, self._take = heap, push, lambda: heappop(heap)[2]
+class _Heap(Generic[T]):
+    """The least value first, and of equal ones the oldest.
+
+    All is compared before anything moves: where heapq cannot compare, it loses a value.  Among ten
+    values a push and a pop take 1.6 µs instead of its 0.3, among a thousand 3.6 instead of 0.6.
+    """
+
+    __slots__ = ("_arrivals", "_entries", "_key")
+
+    def __init__(self, key: Callable[[T], Any] | None) -> None:
+        self._key = key
+        self._arrivals = count()
+        #: Nothing comes after its two children: of entry ``at`` these are 2 * at + 1 and the next.
+        self._entries: list[tuple[Any, int, T]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def push(self, value: T) -> None:
+        key, entries = self._key, self._entries
+        entry = (value if key is None else key(value), next(self._arrivals), value)
+        at = len(entries)
+        path = [at]
+        while at and _is_before(entry, entries[(at - 1) // 2]):
+            at = (at - 1) // 2
+            path.append(at)
+        entries.append(entry)
+        self._move(path, entry)
+
+    def pop(self) -> T:
+        entries = self._entries
+        least, last = entries[0], entries[-1]
+        path = [at := 0]
+        end = len(entries) - 1
+        while (child := 2 * at + 1) < end:
+            if child + 1 < end and _is_before(entries[child + 1], entries[child]):
+                child += 1
+            if not _is_before(entries[child], last):
+                break
+            at = child
+            path.append(at)
+        self._move(path, last)
+        entries.pop()
+        return least[2]
+
+    def _move(self, path: list[int], entry: tuple[Any, int, T]) -> None:
+        """Move each entry of the path to the place before it, and this one to the last."""
+        entries = self._entries
+        for to, at in pairwise(path):
+            entries[to] = entries[at]
+        entries[path[-1]] = entry
+
+
+def _is_before(entry: tuple[Any, int, Any], other: tuple[Any, int, Any]) -> bool:
+    try:
+        return entry < other
+    except TypeError as error:
+        raise TypeError(
+            f"a PriorityQueue cannot tell which is first, {entry[2]!r} or {other[2]!r}: "
+            "give it a key=... whose results compare"
+        ) from error

@@ -57,6 +57,69 @@ def test_a_priority_queue_gives_the_least_and_among_equals_the_oldest(
     play(main())
 
 
+class Moody:
+    """A value that compares with others of its kind, unless it is told not to."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+        self.refuses: set[int] = set()
+
+    def __lt__(self, other: Moody) -> bool:
+        if other.rank in self.refuses or self.rank in other.refuses:
+            raise TypeError("not with that one")
+        return self.rank < other.rank
+
+
+@given(st.permutations(range(12)), st.sets(st.frozensets(st.integers(0, 11), min_size=2)))
+def test_a_priority_queue_that_cannot_compare_two_loses_nothing(
+    ranks: list[int], enemies: set[frozenset[int]]
+) -> None:
+    """Once they make it up, everything sent comes out, in order."""
+    queue = coop.PriorityQueue[Moody]()
+    values = {rank: Moody(rank) for rank in ranks}
+    for one, *others in map(sorted, enemies):
+        values[one].refuses |= set(others)
+    there, got = [], []
+    for rank in ranks:
+        try:
+            queue.try_send(values[rank])
+            there.append(rank)
+        except TypeError:
+            pass  # it has not been sent
+        assert len(there) == len(queue) == queue.statistics().sent
+    while there:
+        try:
+            got.append(queue.try_recv())
+            there.remove(got[-1].rank)
+        except TypeError:
+            break
+    assert len(there) == len(queue)
+    for value in values.values():
+        value.refuses.clear()
+    rest = [queue.try_recv() for _ in there]
+    assert sorted(there) == [value.rank for value in rest]
+
+
+def test_what_cannot_be_compared_is_its_senders_error_and_no_receivers() -> None:
+    def main() -> Gen[list[Any]]:
+        queue = coop.PriorityQueue[Any](2)
+        for value in (4, 2):
+            yield from queue.send(value)
+        bad, good = coop.spawn(queue.send("text")), coop.spawn(queue.send(3))
+        chosen = coop.spawn(coop.first(queue.sending("words")))
+        yield None
+        got = []
+        for _ in range(3):
+            got.append((yield from queue.recv()))
+        for task in (bad, chosen):
+            with pytest.raises(TypeError, match="cannot tell which is first"):
+                yield from task.join()
+        yield from good.join()
+        return got
+
+    assert [2, 3, 4] == play(main())
+
+
 # -- how it is used -----------------------------------------------------------------------------
 
 
