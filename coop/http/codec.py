@@ -129,7 +129,7 @@ class RequestParser:
 
     __slots__ = (
         "_at", "_body", "_buffer", "_checked_bytes", "_error", "_fields", "_good_fields",
-        "_has_blank_line", "_httptools", "_limits", "_line", "_plain_bytes", "_request_line",
+        "_has_blank_line", "_limits", "_line", "_plain_bytes", "_request_line",
         "has_rest", "state",
     )  # fmt: skip
 
@@ -147,7 +147,6 @@ class RequestParser:
         )
         #: and up to this long it cannot have too many fields either.
         self._plain_bytes = min(self._checked_bytes, _LEAST_FIELD_BYTES * limits.header_count)
-        self._httptools = httptools.HttpRequestParser(_Silent())
         #: The fields of the last plain head: the next one of the same client mostly has the same,
         #: and what was found good once need not be judged again.
         self._good_fields: bytes | None = None
@@ -213,9 +212,9 @@ class RequestParser:
             return self._next_by_line()
         if not is_known:
             try:
-                self._httptools.feed_data(head)
-            except httptools.HttpParserError:
-                return self._next_by_line()
+                _consult_httptools(head, 1)
+            except HttpError:
+                return self._next_by_line()  # which comes to the same end
             self._good_fields = buffer[start:end] if end - start <= _REMEMBERED_BYTES else None
         self._at = end
         self.has_rest = end < len(buffer)
