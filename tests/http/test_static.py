@@ -15,6 +15,7 @@ from coop.http.errors import HttpError
 from coop.http.fields import Headers
 from coop.http.messages import FileRegion, Response
 from coop.http.ranges import Span, Validators, select_spans
+from coop.http.router import Router
 from coop.http.static import Directory, content_type, split_path
 
 SECRET = b"secret"
@@ -351,3 +352,126 @@ def test_parts_never_exceed_the_whole(pairs: list[tuple[int, int]]) -> None:
     wanted = {octet for start, stop in pairs for octet in range(start, min(stop, 29) + 1)}
     assert sorted(wanted) == sorted(covered)
     assert all(isinstance(span, Span) and 0 <= span.start < span.stop <= 30 for span in spans)
+
+
+# -- packed siblings ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Directory:
+    (tmp_path / "outside").mkdir()
+    www = tmp_path / "packed"
+    www.mkdir()
+    (www / "app.js").write_bytes(b"0123456789" * 10)
+    (www / "app.js.gz").write_bytes(b"gzipped")
+    (www / "app.js.br").write_bytes(b"brotli")
+    (www / "alone.js").write_bytes(b"alone")
+    (www / "stale.js").write_bytes(b"new")
+    (www / "stale.js.gz").write_bytes(b"old")
+    os.utime(www / "stale.js.gz", (1, 1))
+    (www / "dir.js").write_bytes(b"plain")
+    (www / "dir.js.gz").mkdir()
+    (www / "link.js").write_bytes(b"plain")
+    (tmp_path / "outside" / "link.js.gz").write_bytes(SECRET)
+    (www / "link.js.gz").symlink_to(tmp_path / "outside" / "link.js.gz")
+    (www / "index.html").write_bytes(b"index")
+    (www / "index.html.gz").write_bytes(b"packed index")
+    return Directory(www, precompressed=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "accept", "coding", "body"),
+    [
+        ("/app.js", "gzip", "gzip", b"gzipped"),
+        ("/app.js", "gzip, br", "br", b"brotli"),
+        ("/app.js", "gzip, br;q=0.5", "gzip", b"gzipped"),
+        ("/app.js", "zstd", None, b"0123456789" * 10),
+        ("/app.js", "gzip;q=0, br;q=0", None, b"0123456789" * 10),
+        ("/alone.js", "gzip", None, b"alone"),
+        ("/stale.js", "gzip", None, b"new"),
+        ("/dir.js", "gzip", None, b"plain"),
+        ("/link.js", "gzip", None, b"plain"),
+        ("/", "gzip", "gzip", b"packed index"),
+        ("/app.js.gz", "gzip", None, b"gzipped"),
+    ],
+)
+def test_a_packed_sibling_is_sent_to_who_accepts_it(
+    packed: Directory, target: str, accept: str, coding: str | None, body: bytes
+) -> None:
+    status, fields, sent = ask(packed, target, f"Accept-Encoding: {accept}\r\n")
+    assert (200, coding, body) == (status, fields.get("content-encoding"), sent)
+    assert fields["content-type"] == content_type(target.replace("/", "", 1) or "index.html")
+
+
+def test_an_answer_varies_where_there_is_a_choice(packed: Directory) -> None:
+    for target, vary in [("/app.js", "Accept-Encoding"), ("/alone.js", None), ("/stale.js", None)]:
+        for accept in ("", "Accept-Encoding: br\r\n"):
+            assert vary == ask(packed, target, accept)[1].get("vary")
+
+
+def test_each_representation_has_its_own_validators_and_ranges(packed: Directory) -> None:
+    fields = {
+        coding: ask(packed, "/app.js", f"Accept-Encoding: {coding}\r\n")[1]
+        for coding in ("identity", "gzip", "br")
+    }
+    tags = {coding: each["etag"] for coding, each in fields.items()}
+    assert 3 == len(set(tags.values()))
+    assert not any(tag.startswith("W/") for tag in tags.values())
+    for coding, tag in tags.items():
+        asked = f"Accept-Encoding: {coding}\r\n"
+        status, told, _ = ask(packed, "/app.js", f"{asked}If-None-Match: {tag}\r\n")
+        assert (304, "Accept-Encoding", tag) == (status, told["vary"], told["etag"])
+    asked = "Accept-Encoding: gzip\r\nRange: bytes=0-2\r\n"
+    status, told, body = ask(packed, "/app.js", asked + f"If-Range: {tags['gzip']}\r\n")
+    assert (206, "gzip", "bytes 0-2/7", b"gzi") == (
+        status, told["content-encoding"], told["content-range"], body,
+    )  # fmt: skip
+    assert 200 == ask(packed, "/app.js", asked + f"If-Range: {tags['br']}\r\n")[0]
+
+
+def test_siblings_are_not_looked_for_unless_told(packed: Directory) -> None:
+    plain = Directory(packed.root)
+    _, fields, body = ask(plain, "/app.js", "Accept-Encoding: gzip\r\n")
+    assert b"0123456789" * 10 == body
+    assert "vary" not in fields
+
+
+# -- caches -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "cache"),
+    [
+        ("app.3f9a01c7.js", "public, max-age=31536000, immutable"),
+        ("app-3f9a01c7deadbeef.css", "public, max-age=31536000, immutable"),
+        ("report-20240101.pdf", "max-age=60"),
+        ("a.facadedd.js", "max-age=60"),
+        ("3f9a01c7.js", "max-age=60"),
+        ("app.3f9a01c.js", "max-age=60"),
+        ("plain.js", "max-age=60"),
+    ],
+)
+def test_a_name_with_a_hash_is_for_ever(tmp_path: Path, name: str, cache: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    files = Directory(tmp_path, max_age=60, immutable=True)
+    _, fields, _ = ask(files, f"/{name}")
+    assert cache == fields["cache-control"]
+    status, told, _ = ask(files, f"/{name}", f"If-None-Match: {fields['etag']}\r\n")
+    assert (304, cache) == (status, told["cache-control"])
+    assert "max-age=60" == ask(Directory(tmp_path, max_age=60), f"/{name}")[1]["cache-control"]
+    assert "cache-control" not in ask(Directory(tmp_path), f"/{name}")[1]
+
+
+def test_a_mounted_directory_redirects_below_its_mount(root: Path) -> None:
+    router = Router()
+    router.mount("/st atic", Directory(root))
+    for target, location in [
+        ("/st%20atic/dir?x", "/st%20atic/dir/?x"),
+        ("/st%20atic", "/st%20atic/"),
+    ]:
+        request = RequestParser().next_request(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        assert location == router(request).headers["location"]
+    for target in ("/st%20atic/../outside.txt", "/st%20atic/%2e%2e/outside.txt", "/st%20atic//.."):
+        request = RequestParser().next_request(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        with pytest.raises(HttpError):
+            router(request)
