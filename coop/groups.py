@@ -43,8 +43,8 @@ class Group:
         self.holder: Task | None = None
         #: The live children by number, in the order of spawning.
         self.children: dict[int, Task] = {}
-        #: What has gone wrong so far, in order.
-        self.errors: list[BaseException] = []
+        #: What has gone wrong so far, in order, by identity: each is kept once.
+        self.errors: dict[int, BaseException] = {}
         #: The one of them that was the body's own.
         self.body_error: BaseException | None = None
         #: Whether the group has ended: nothing can be spawned into it any more.
@@ -113,8 +113,7 @@ class Group:
 
     def fail(self, error: BaseException) -> None:
         """Keep the error for the end, and cancel the rest."""
-        if not any(error is known for known in self.errors):
-            self.errors.append(error)
+        self.errors[id(error)] = error
         self.cancel("another task of the group has failed")
 
     def raise_errors(self, whose: str, *, unwrap: bool = False) -> None:
@@ -123,9 +122,9 @@ class Group:
         ``unwrap``, for a run and a race: the body's (or the winner's) error comes as it is when it
         is the only one, and so does one that is to end the program, such as KeyboardInterrupt.
         """
-        errors, own = self.errors, self.body_error
+        errors, own = list(self.errors.values()), self.body_error
         # Let go of them: their tracebacks keep this group, which would keep them.
-        self.errors, self.body_error = [], None
+        self.errors, self.body_error = {}, None
         last = next((error for error in errors if not isinstance(error, Exception)), None)
         try:
             if unwrap and (last is not None or errors == [own]):
