@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from enum import Enum
 from itertools import chain
+from struct import Struct
 from typing import Any, Final, Literal
 
 from coop.http import NEED_DATA
@@ -65,6 +66,7 @@ _COMPRESSED: Final = 0x40
 _RESERVED: Final = 0x30
 _TEXT: Final = 0x81
 _BINARY: Final = 0x82
+_PLAIN: Final = (_BINARY, _TEXT)
 _CONTROL: Final = 0x08
 _OPCODES: Final = frozenset([0, 1, 2, 8, 9, 10])
 #: Longest payload of a control frame (RFC 6455 section 5.5).
@@ -74,6 +76,10 @@ PROTOCOL_ERROR: Final = 1002
 NO_STATUS: Final = 1005
 INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
+
+_pack_short: Final = Struct("!BB").pack
+_pack_medium: Final = Struct("!BBH").pack
+_pack_long: Final = Struct("!BBQ").pack
 
 Message = str | bytes
 
@@ -87,8 +93,8 @@ class Codec:
 
     __slots__ = (
         "_at", "_buffer", "_compress_from", "_decoder", "_extensions", "_is_server", "_mask_bit",
-        "_part_bytes", "_part_count", "_parts", "_protocol", "_rules", "failure", "has_news",
-        "is_over", "pongs", "replies",
+        "_max_bytes", "_part_bytes", "_part_count", "_parts", "_protocol", "_rules", "failure",
+        "has_news", "is_over", "pongs", "replies",
     )  # fmt: skip
 
     def __init__(self, protocol: Protocol, rules: Rules, received: bytes = b"") -> None:
@@ -98,6 +104,7 @@ class Codec:
         #: permessage-deflate, if that was agreed on.
         self._extensions: list[Any] = protocol.extensions
         self._compress_from = rules.compress_from_bytes
+        self._max_bytes = rules.max_message_bytes
         #: What was received; what lies before ``_at`` has been used up.
         self._buffer: bytes | bytearray = received
         self._at = 0
@@ -133,57 +140,54 @@ class Codec:
             self._buffer += data
         self._at = 0
 
-    def next_message(self) -> Message | NeedData | Ended | Pass:
-        """Return the next message that is complete."""
+    def next_message(self, data: bytes = b"") -> Message | NeedData | Ended | Pass:
+        """Take what came, if anything did; return the next message that is complete."""
+        if data:
+            if self._at == len(self._buffer):
+                self._buffer = data
+                self._at = 0
+            else:
+                self.receive(data)
         for _ in range(_PATIENCE):
-            if self.is_over:
-                return ENDED
             buffer, at = self._buffer, self._at
-            have = len(buffer) - at
-            if have < 2:
-                return NEED_DATA
+            have = len(buffer)
+            if have < at + 2:
+                return ENDED if self.is_over else NEED_DATA
             first, second = buffer[at], buffer[at + 1]
-            is_plain = first in (_TEXT, _BINARY) and self._parts is None
-            if not is_plain or second & 0x80 != self._mask_bit:
-                fault = self._find_fault(first, second)
-                if fault:
-                    return self._fail(PROTOCOL_ERROR, fault)
+            is_plain = first in _PLAIN and self._parts is None
+            is_suspect = not is_plain or second & 0x80 != self._mask_bit
+            if is_suspect and (fault := self._find_fault(first, second)):
+                return self._fail(PROTOCOL_ERROR, fault)
             size, start = second & 0x7F, at + 2
             if size > CONTROL_BYTES:
                 start += 2 if size == 126 else 8
-                if have < start - at:
+                if have < start:
                     return NEED_DATA
                 size = int.from_bytes(buffer[at + 2 : start], "big")
                 if blame := self._find_size_fault(size, start - at):
                     return self._fail(*blame)
             payload = start + 4 if self._mask_bit else start
             end = payload + size
-            if end > len(buffer):
+            if end > have:
                 return NEED_DATA
             self._at = end
             if is_plain:
-                return self._take_plain(first, buffer, start, payload, end)
+                return self._take_plain(first, start, payload, end)
             message = self._take_frame(bytes(memoryview(buffer)[at:end]))
             if message is not NEED_DATA:
                 return message
         return PASS
 
-    @property
-    def is_drained(self) -> bool:
-        """Whether everything received has been read."""
-        return self._at == len(self._buffer)
-
-    def _take_plain(
-        self, first: int, buffer: bytes | bytearray, start: int, payload: int, end: int
-    ) -> Message | Ended:
-        if end == len(buffer):  # an idle connection keeps nothing
-            self._buffer = b""
-            self._at = 0
-        if self._mask_bit:
+    def _take_plain(self, first: int, start: int, payload: int, end: int) -> Message | Ended:
+        buffer = self._buffer
+        if self._is_server:
             data = apply_mask(buffer[payload:end], buffer[start:payload])
         else:
             data = bytes(buffer[payload:end])
-        if len(data) > self._rules.max_message_bytes:
+        if end == len(buffer):  # an idle connection keeps nothing
+            self._buffer = b""
+            self._at = 0
+        if len(data) > self._max_bytes:
             return self._fail(TOO_BIG, "the message is too long")
         if first == _BINARY:
             return data
@@ -221,7 +225,7 @@ class Codec:
             return PROTOCOL_ERROR, "the length has its top bit set"
         if size <= (CONTROL_BYTES if header_bytes == 4 else 0xFFFF):
             return PROTOCOL_ERROR, "the length is not written the shortest way"
-        if size > self._rules.max_message_bytes - self._part_bytes:
+        if size > self._max_bytes - self._part_bytes:
             return TOO_BIG, "the message is too long"
         return None
 
@@ -254,7 +258,7 @@ class Codec:
             self._decoder = codecs.getincrementaldecoder("utf-8")() if is_text else None
         self._part_bytes += len(frame.data)
         self._part_count += 1
-        if self._part_bytes > self._rules.max_message_bytes:
+        if self._part_bytes > self._max_bytes:
             return self._fail(TOO_BIG, "the message is too long")
         if self._part_count > self._rules.max_fragments:
             return self._fail(TOO_BIG, "the message has too many fragments")
@@ -308,9 +312,15 @@ class Codec:
 
     # -- out ------------------------------------------------------------------------------------
 
-    def encode(self, message: object) -> bytes:
+    def encode(self, message: Any) -> bytes:
         """Return the one frame of a message.  Errors: TypeError for what is no message."""
-        is_text, data = as_payload(message)
+        kind = type(message)
+        if kind is bytes:
+            is_text, data = False, message
+        elif kind is str:
+            is_text, data = True, message.encode()
+        else:
+            is_text, data = as_payload(message)
         if self._is_server and (not self._extensions or len(data) < self._compress_from):
             return plain_frame(_TEXT if is_text else _BINARY, data)
         send = self._protocol.send_text if is_text else self._protocol.send_binary
@@ -409,10 +419,10 @@ def plain_frame(first: int, data: bytes) -> bytes:
     """Return a server's frame around a payload that is as it is to be sent."""
     size = len(data)
     if size <= CONTROL_BYTES:
-        return b"%c%c%b" % (first, size, data)
+        return _pack_short(first, size) + data
     if size <= 0xFFFF:
-        return b"%c\x7e%c%c%b" % (first, size >> 8, size & 0xFF, data)
-    return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), data)
+        return _pack_medium(first, 126, size) + data
+    return _pack_long(first, 127, size) + data
 
 
 def check_close(code: int, reason: str) -> None:

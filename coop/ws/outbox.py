@@ -32,17 +32,15 @@ class Outbox:
     """
 
     __slots__ = (
-        "_connection",
-        "_controls",
-        "_flusher",
-        "_frames",
-        "_lock",
-        "_rest",
-        "bytes_behind",
-    )
+        "_connection", "_controls", "_flusher", "_frames", "_is_clear", "_lock", "_rest",
+        "_send_bytes", "bytes_behind",
+    )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._send_bytes = connection.socket.send
+        #: Whether a frame may go out now, before any other: nothing waits, and nobody sends.
+        self._is_clear = True
         #: Held by whoever sends more than the system takes at once; made when first needed.
         self._lock: Lock | None = None
         #: The task that sends what nobody waits for.
@@ -55,13 +53,6 @@ class Outbox:
         self._frames: deque[bytes] | None = None
         #: How many bytes of those the system has not been given.
         self.bytes_behind = 0
-
-    @property
-    def _is_clear(self) -> bool:
-        """Whether a frame may go out now, before any other."""
-        return not (self._rest or self._frames or self._controls) and (
-            self._lock is None or self._lock.holder is None
-        )
 
     def lose(self, error: OSError | None) -> None:
         """Take note that the connection has broken."""
@@ -93,12 +84,14 @@ class Outbox:
     def _send_now(self, frame: bytes) -> None:
         """Offer a frame to the system; what it does not take is the rest, to go before all else."""
         try:
-            sent = self._connection.socket.send(frame)
+            sent = self._send_bytes(frame)
         except OSError as error:
             self.lose(error)
-        else:
-            # Whole too: a TLS socket that takes nothing wants the same bytes again.
+            return
+        if sent != len(frame):
+            # The whole of it, perhaps: a TLS socket that took nothing wants the same bytes again.
             self._rest = frame[sent or 0 :]
+            self._is_clear = False
 
     def _send_later(self) -> None:
         """Have a task send what nobody waits for, unless one does already."""
@@ -111,21 +104,30 @@ class Outbox:
 
     # -- in turn ----------------------------------------------------------------------------------
 
-    def _take_turn(self) -> Coop[Lock]:
+    def _take_turn(self) -> Coop[_Turn]:
         """Wait until everybody before us has sent, and what nobody waits for is on its way.
 
-        Returns the lock, for a ``with``.  Errors: ClosedError when the connection broke.
+        Returns the turn, for a ``with``.  Errors: ClosedError when the connection broke.
         """
         if self._lock is None:
             self._lock = Lock(name="outbox")
-        lock = yield from self._lock.acquire()
+        self._is_clear = False
+        yield from self._lock.acquire()
         try:
             while self._rest or self._controls or self._frames:
                 yield from self._transmit(self._gather())
         except BaseException:
-            lock.release()
+            self._end_turn()
             raise
-        return lock
+        return _Turn(self)
+
+    def _end_turn(self) -> None:
+        assert self._lock is not None
+        self._lock.release()
+        # What was put meanwhile has a task that will take its turn.
+        self._is_clear = self._lock.holder is None and not (
+            self._rest or self._controls or self._frames
+        )
 
     def _send_controls(self) -> Coop[None]:
         """Send what may go between two fragments; by the one whose turn it is."""
@@ -169,3 +171,18 @@ class Outbox:
 
     def _lost_error(self, error: OSError | None = None) -> ClosedError:
         return ClosedError(f"the connection of {self!r} broke: {error}")
+
+
+class _Turn:
+    """The right to send, to the end of a with-block."""
+
+    __slots__ = ("_outbox",)
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: object) -> None:
+        self._outbox._end_turn()

@@ -85,8 +85,8 @@ class WebSocket(Outbox):
     __slots__ = (
         "__weakref__", "_close_deadline", "_codec", "_heard", "_inbox", "_is_fragmenting",
         "_is_reading", "_is_receiving", "_news", "_ping_count", "_ping_sent", "_pings", "_pump",
-        "_quiet_since", "_rules", "_scheduler", "_vigil", "close_code", "close_reason", "path",
-        "request", "state", "subprotocol",
+        "_quiet_since", "_receive_bytes", "_rules", "_scheduler", "_vigil", "close_code",
+        "close_reason", "path", "request", "state", "subprotocol",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +100,7 @@ class WebSocket(Outbox):
         subprotocol: str | None = None,
     ) -> None:
         super().__init__(connection)
+        self._receive_bytes = connection.recv
         self._codec = codec
         self._rules = rules
         self._scheduler = current_scheduler()
@@ -153,16 +154,18 @@ class WebSocket(Outbox):
             self._news.wake_all()
             return self._inbox.popleft()
         self._is_receiving = True
+        data = b""
         try:
             while True:
-                message = codec.next_message()
+                message = codec.next_message(data)
                 if codec.has_news:
                     self._heed()
                 if message is NEED_DATA:
                     if self.state is WebSocketState.CLOSED:
                         return CLOSED
-                    yield from self._await_data()
+                    data = yield from self._read()
                 elif message is PASS:
+                    data = b""
                     yield None
                 else:
                     return CLOSED if message is ENDED else message
@@ -171,38 +174,34 @@ class WebSocket(Outbox):
             if self._news.spots:
                 self._news.wake_all()
 
-    def _await_data(self) -> Coop[None]:
-        """Read for ``recv``: the point at which a server that stops may say goodbye."""
-        vigil = self._vigil
-        if vigil.task is not None and vigil.task.soft_cancelled:
-            self.go_away()
-        vigil.is_convenient = True
-        try:
-            yield from self._read()
-        finally:
-            vigil.is_convenient = False
+    def _read(self) -> Coop[bytes]:
+        """Receive something from the connection, or wait until somebody else has; ``b""`` then.
 
-    def _read(self) -> Coop[None]:
-        """Receive something from the connection, or wait until somebody else has."""
+        For ``recv`` it is the point at which a server that stops may say goodbye.
+        """
         if self._is_reading:
             yield from self._news.park()
-            return
+            return b""
+        vigil = self._vigil
+        if self._is_receiving:
+            if vigil.task is not None and vigil.task.soft_cancelled:
+                self.go_away()
+            vigil.is_convenient = True
         self._is_reading = True
-        data, error = b"", None
+        data = b""
         try:
-            data = yield from self._connection.recv()
-        except OSError as reason:
-            error = reason
+            data = yield from self._receive_bytes()
+        except OSError as error:
+            self.lose(error)
+            return b""
         finally:
-            self._is_reading = False
+            self._is_reading = vigil.is_convenient = False
             if self._news.spots:
                 self._news.wake_all()
-        if data:
-            self._heard = True
-            self._codec.receive(data)
-        else:
-            self.lose(error)
-        del error
+        if not data:
+            self.lose(None)
+        self._heard = True
+        return data
 
     def _read_ahead(self) -> Coop[None]:
         """Do a little of what ``recv`` does, as long as nobody is in it.
@@ -217,7 +216,7 @@ class WebSocket(Outbox):
         if self._codec.has_news:
             self._heed()
         if message is NEED_DATA:
-            yield from self._read()
+            self._codec.receive((yield from self._read()))
         elif message is PASS:
             yield None
         elif message is not ENDED:
@@ -293,27 +292,25 @@ class WebSocket(Outbox):
         WebSocket has ended; TypeError for what is no message.  Cancelled while a frame was on its
         way, or in the middle of a message, the connection is broken.
         """
-        if self.state is not WebSocketState.OPEN:
-            raise self._ended_error()
-        if not isinstance(message, (str, bytes, bytearray, memoryview)):
+        if not isinstance(message, _MESSAGES):
             yield from self._send_fragments(message)
             return
+        scheduler = self._scheduler
+        if scheduler.budget <= 0:
+            yield None
+        scheduler.budget -= 1
+        if self.state is not WebSocketState.OPEN:
+            raise self._ended_error()
         if self._is_clear:
-            scheduler = self._scheduler
-            if scheduler.budget <= 0:
-                yield None
-            scheduler.budget -= 1
-        if not self._is_clear:
-            with (yield from self._take_turn()):
-                self._check_open()
-                yield from self._transmit(self._codec.encode(message))
-            return
-        self._check_open()
-        self._send_now(self._codec.encode(message))
-        if self._rest:
-            with (yield from self._take_turn()):  # which sends the rest
+            self._send_now(self._codec.encode(message))
+            if self._is_clear:
+                self._check_open()  # or it has just broken
                 return
-        self._check_open()  # or it has just broken
+            with (yield from self._take_turn()):
+                return  # the rest has been sent
+        with (yield from self._take_turn()):
+            self._check_open()
+            yield from self._transmit(self._codec.encode(message))
 
     def _send_fragments(self, fragments: Iterable[Message]) -> Coop[None]:
         with (yield from self._take_turn()):
@@ -543,3 +540,4 @@ class WebSocket(Outbox):
 
 
 _PONG: Final = 10
+_MESSAGES: Final = (bytes, str, bytearray, memoryview)
