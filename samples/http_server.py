@@ -44,20 +44,28 @@ new EventSource('/clock/events').onmessage = event => {
 };</script>"""
 
 
+router = coop.http.Router()
+
+
 def page(title, body):
     content = PAGE.format(title=title, body=body)
     return Response(content, headers={"Content-Type": "text/html; charset=utf-8"})
 
 
+@router.get("/hello")
 def hello(request):
     name = html.escape(request.query.get("name", "world"))
     form = f'<form><input name="name" value="{name}"> <button>Greet</button></form>'
     return page(f"Hello, {name}!", form)
 
 
+@router.get("/echo")
+def echo_page(request):
+    return page("Echo", ECHO)
+
+
+@router.post("/echo")
 def echo(request):
-    if request.method != "POST":
-        return page("Echo", ECHO)
     return Response(send_back(request), headers={"Content-Type": "text/plain; charset=utf-8"})
 
 
@@ -67,22 +75,20 @@ def send_back(request):
         yield piece
 
 
+@router.get("/clock")
 def clock(request):
     return page("The time is", CLOCK)
 
 
+@router.get("/clock/events")
 def clock_events(request):
-    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-    return Response(tick(), headers=headers)
+    return coop.http.event_stream(tick())
 
 
 def tick():
     for number in itertools.count(1):
-        yield f"id: {number}\ndata: {time.strftime('%H:%M:%S')}\n\n"
-        with coop.convenient() as pause:  # when the server is told to stop, it stops here
-            yield from coop.sleep(1)
-        if pause.caught:
-            return
+        yield coop.http.Event(time.strftime("%H:%M:%S"), id=str(number))
+        yield from coop.sleep(1)
 
 
 def announce(server):
@@ -92,23 +98,16 @@ def announce(server):
     print(f"serving {what} on http://{host}:{server.port}/", flush=True)
 
 
-def log(record):
-    print(f"{record.peer} {record.request_line!r} {record.status}", file=sys.stderr)
-
-
-ROUTES = {"/hello": hello, "/echo": echo, "/clock": clock, "/clock/events": clock_events}
 parser = argparse.ArgumentParser(description="Serve a directory, and three dynamic pages.")
 parser.add_argument("port", nargs="?", type=int, default=8000)
 parser.add_argument("-d", "--directory", default=".")
 parser.add_argument("-b", "--bind", metavar="ADDR", help="listen there; default: everywhere")
 options = parser.parse_args()
-files = coop.http.Directory(options.directory)
-
-
-def app(request):
-    return ROUTES.get(request.path, files)(request)
-
+router.mount("/", coop.http.Directory(options.directory))
+log = coop.http.access.common(sys.stderr)
 
 coop.run(
-    coop.http.serve(app, options.bind, options.port, on_listening=announce, access_log=log, drain=5)
+    coop.http.serve(
+        router, options.bind, options.port, on_listening=announce, access_log=log, drain=5
+    )
 )
