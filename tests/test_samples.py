@@ -1,5 +1,6 @@
 """Every sample runs, serves a real client, and ends by itself."""
 
+import http.client
 import os
 import socket
 import ssl
@@ -117,6 +118,43 @@ def test_the_encrypted_echo_shows_its_certificate(tmp_path):
         client.sendall(b"hello\n")
         assert b"hello\n" == client.recv(100)
         client.unwrap()
+
+
+def test_the_guest_book_is_signed_and_read():
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    asked = [
+        ("POST", "/", "name=Ann%20B&text=hello", form),
+        ("POST", "/entries", '{"text": "<hi>"}', {"Content-Type": "application/json"}),
+        ("GET", "/", None, {"Cookie": "name=Ann%20B"}),
+        ("GET", "/entries", None, {"Accept-Encoding": "identity"}),
+        ("GET", "/entries", None, {"If-None-Match": '"2"'}),
+        ("GET", "/entries/1", None, {}),
+        ("POST", "/entries", "{", {"Content-Type": "application/json"}),
+        ("GET", "/entries/99", None, {}),
+    ]
+    with running("10_http_app.py") as (process, port):
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        follower = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        follower.request("GET", "/events")
+        told = follower.getresponse()
+        answers = []
+        for method, path, body, fields in asked:
+            client.request(method, path, body, fields)
+            answer = client.getresponse()
+            answers.append((answer.status, answer.read().decode(), answer.headers))
+        assert [303, 201, 200, 200, 304, 200, 400, 404] == [each[0] for each in answers]
+        assert (
+            "name=Ann%20B; Max-Age=2592000; Path=/; HttpOnly; SameSite=Lax"
+            == (answers[0][2]["Set-Cookie"])
+        )
+        assert "<li>Ann B: hello</li><li>somebody: &lt;hi&gt;</li>" in answers[2][1]
+        assert 'value="Ann B"' in answers[2][1]
+        assert '[["Ann B","hello"],["somebody","<hi>"]]' == answers[3][1]
+        assert '{"status":404}' == answers[7][1]
+        process.terminate()  # which ends the events in order
+        assert b"data: Ann B: hello\n\ndata: somebody: <hi>\n\n" == told.read()
+        client.close()
+        follower.close()
 
 
 def test_every_sample_is_run_by_the_suite():
