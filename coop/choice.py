@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from coop.outcomes import WOULDBLOCK, ClosedError, MisuseError, WouldBlock
 from coop.parking import ParkingLot, Spot
-from coop.poller import READ, WRITE
+from coop.poller import READ, WRITE, HasFileno
 from coop.readiness import Readiness
 from coop.task import Task
 from coop.traps import FOREVER, Coop, Waiter, current_scheduler, current_task, operation
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-
-class HasFileno(Protocol):
-    """A socket, a file, a pipe: anything with a descriptor."""
-
-    def fileno(self) -> int:
-        """Return the descriptor's number."""
-        raise NotImplementedError
 
 
 class Arm(Protocol[T_co]):
@@ -300,7 +292,7 @@ class _TimerArm(Waiter):
 def readable(thing: HasFileno | int) -> Alternative[None]:
     """Return an alternative for ``first``: a descriptor, or an object with one, is readable.
 
-    By the poller's word: bytes that a Connection has in its buffer already do not count.
+    A Connection is readable at once when it holds bytes that nobody has received.
     Errors, when it is waited for: as ``wait_readable``.
     """
     return _Ready(thing, READ)
@@ -318,8 +310,10 @@ class _Ready:
         self._thing = thing
         self._side = side
 
-    def attempt(self) -> WouldBlock:
-        return WOULDBLOCK  # only the poller knows
+    def attempt(self) -> WouldBlock | None:
+        if self._side == READ and getattr(self._thing, "buffered_bytes", False):
+            return None
+        return WOULDBLOCK  # of all else only the poller knows
 
     def enlist(self, choice: Choice) -> Arm[None]:
         fd = self._thing if isinstance(self._thing, int) else self._thing.fileno()

@@ -1,8 +1,9 @@
 """Pollers: ask the operating system which descriptors are ready.
 
 What lives here: the readiness contract, and four backends that keep it, side by side, with the same
-verbs in the same order; one suite tests them all.  What it must not know: sockets, tasks, the
-scheduler, whose descriptor is whose.  Stands on: the standard library alone.
+verbs in the same order; one suite tests them all; HasFileno, the type of what has a descriptor.
+What it must not know: sockets, tasks, the scheduler, whose descriptor is whose.  Stands on: the
+standard library alone.
 
 Level-triggered everywhere: what is ready and not yet dealt with is reported again.  The bits are
 those of poll(2).  A reader wakes on any bit but WRITE, a writer on any bit but READ, so ERROR and
@@ -32,6 +33,14 @@ _FD_SETSIZE: Final = 512 if _IS_WINDOWS else 1024
 
 # Looked up at call time, so that a backend may be taken away; Any, for each platform lacks some.
 _system: Final[Any] = select
+
+
+class HasFileno(Protocol):
+    """A socket, a file, a pipe: anything with a descriptor."""
+
+    def fileno(self) -> int:
+        """Return the descriptor's number."""
+        raise NotImplementedError
 
 
 class Poller(Protocol):

@@ -1,7 +1,7 @@
 """Stream sockets: TCP and unix sockets, whose bytes keep their order but not their pieces.
 
 What lives here: StreamSocket, TcpSocket, UnixSocket; each call tries once and never waits.
-What it must not know: who waits, how long, or what for.  Stands on: base_socket.
+What it must not know: who waits, how long, or what for.  Stands on: base_socket, poller.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from socket import IPPROTO_TCP, SOL_SOCKET
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Self
 
 from coop.address import Address, wildcard
 from coop.base_socket import Buffer, Socket, needed
 from coop.outcomes import WOULDBLOCK, WouldBlock
+from coop.poller import HasFileno
 from coop.remedies import fail
 
 _SO_PEERCRED: Final[int | None] = getattr(socket, "SO_PEERCRED", None)
@@ -38,12 +39,6 @@ _CONNECTING: Final = {errno.EINPROGRESS, errno.EALREADY, errno.EINTR} | (
 )
 # sendfile(2) from a file that it cannot take, such as those in /proc.
 _NO_SENDFILE: Final = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSOCK}
-
-
-class HasFileno(Protocol):
-    """An open file."""
-
-    def fileno(self) -> int: ...
 
 
 class Credentials(NamedTuple):

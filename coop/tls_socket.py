@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, cast
 
 from coop.base_socket import Buffer
 from coop.outcomes import WOULDBLOCK, ClosedError, CoopError, MisuseError, WouldBlock
-from coop.stream_socket import HasFileno, StreamSocket
+from coop.poller import HasFileno
+from coop.stream_socket import StreamSocket
 
 #: How much ciphertext is received at once, and plaintext encrypted at once, in bytes.
 PIECE_BYTES: Final = 65536

@@ -1,27 +1,21 @@
 """The plain waits: time, a descriptor, a turn; and the top-level spawn.
 
 What lives here: what a task calls to wait for something that is no object of the library's.
-What it must not know: how any of it is kept.  Stands on: traps, readiness, the running scheduler.
+What it must not know: how any of it is kept.  Stands on: poller, traps, readiness, the running
+scheduler.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from typing import Any, Protocol
+from typing import Any
 
 from coop.outcomes import ClosedError
-from coop.readiness import wait_ready
+from coop.poller import HasFileno
+from coop.readiness import take_turn, wait_ready
 from coop.task import Task
 from coop.traps import Coop, Sleep, current_scheduler, current_task, operation, running
-
-
-class HasFileno(Protocol):
-    """A socket, a file, a pipe: anything with a descriptor."""
-
-    def fileno(self) -> int:
-        """Return the descriptor's number."""
-        raise NotImplementedError
 
 
 def spawn(generator: Generator[Any, Any, Any], *, name: str | None = None) -> Task:
@@ -67,11 +61,15 @@ def sleep_until(deadline: float) -> Coop[None]:
 def wait_readable(thing: HasFileno | int) -> Coop[None]:
     """Wait until a descriptor, or an object with one, is readable: data, the end, or an error.
 
+    A Connection is readable at once when it holds bytes that nobody has received.
     Errors: BusyError when another task waits for the same; ClosedError when it is closed
     meanwhile; MisuseError for what cannot be waited for, such as a regular file.
     """
     with current_scheduler().descriptors.lend(_fd_of(thing)) as descriptor:
-        yield from wait_ready(descriptor.reader)
+        if getattr(thing, "buffered_bytes", False):
+            yield from take_turn(descriptor.reader)
+        else:
+            yield from wait_ready(descriptor.reader)
 
 
 @operation

@@ -215,6 +215,20 @@ def test_a_descriptor_that_becomes_readable_is_an_alternative() -> None:
     assert ["late", "r", "w"] == kit.play(main())
 
 
+def test_a_connection_that_holds_bytes_is_readable_at_once() -> None:
+    def main() -> Gen[list[Any]]:
+        ours, theirs = kit.pair()
+        with ours, theirs:
+            yield from theirs.sendall(b"a line\nand more")
+            yield from ours.readline()
+            chosen = [(yield from coop.first(r=coop.readable(ours), late=coop.after(1))).which]
+            chosen.append((yield from ours.recv()))
+            chosen.append((yield from coop.first(r=coop.readable(ours), late=coop.after(1))).which)
+            return chosen
+
+    assert ["r", b"and more", "late"] == kit.play(main())
+
+
 def test_a_second_waiter_on_the_descriptor_is_refused() -> None:
     def main() -> Gen[None]:
         ours, theirs = socket.socketpair()

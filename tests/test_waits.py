@@ -14,6 +14,7 @@ import pytest
 from kit import Gen, World, play
 
 import coop
+from coop.readiness import BUDGET
 from coop.sockets import create_tcp_socket
 
 pytestmark = pytest.mark.core
@@ -144,6 +145,25 @@ def test_wait_readable_takes_a_number_as_well(sockets: Pair) -> None:
     ours, theirs = sockets
     theirs.send(b"data")
     play(coop.wait_readable(ours.fileno()))
+
+
+def test_wait_readable_returns_when_a_connection_holds_bytes() -> None:
+    def main() -> Gen[int]:
+        ours, theirs = kit.pair()
+        with ours, theirs:
+            yield from theirs.sendall(b"a line\nand more")
+            yield from ours.readline()
+            scheduler = coop.current_scheduler()
+            turns = scheduler.turns
+            for _ in range(BUDGET + 1):
+                yield from coop.wait_readable(ours)
+            turns = scheduler.turns - turns
+            yield from ours.recv()
+            with pytest.raises(TimeoutError), coop.timeout(1):
+                yield from coop.wait_readable(ours)
+            return turns
+
+    assert 1 == play(main())
 
 
 def test_wait_readable_returns_at_the_end_of_the_stream(sockets: Pair) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 
 from coop.outcomes import WouldBlock
+from coop.poller import HasFileno
 from coop.sim.datagrams import DatagramEndpoint
 from coop.sim.endpoints import Endpoint
 from coop.sockets import TcpSocket, UdpSocket, UnixSocket
-from coop.stream_socket import HasFileno
 
 _PIECE_BYTES = 65536
 
