@@ -1,14 +1,16 @@
-"""The command line: ``coop ps`` and ``pstree`` look into running programs, ``sim`` simulates some.
+"""The command line: ``serve`` serves, ``ps`` and ``pstree`` look into programs, ``sim`` simulates.
 
 What lives here: the arguments, and the exit codes: 0 done, 1 it could not be, 2 wrong arguments.
-What it must not know: how a process is asked.  Stands on: everything.
+What it must not know: how a process is asked, what is served.  Stands on: everything.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from coop.observe import Tree, ask, draw, find_answering, tabulate
 from coop.outcomes import CoopError
@@ -19,7 +21,10 @@ from coop.sim.command import main as simulate
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["serve"]:
+        return _serve(words[1:])
+    options = _parser().parse_args(words)
     if options.command == "sim":
         return simulate(options)
     try:
@@ -32,9 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="coop", description="Look into running coop programs, and simulate some."
+        prog="coop", description="Serve over HTTP, look into running coop programs, simulate some."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="serve a directory or an application: coop serve --help")
     for name, text in (
         ("ps", "list the tasks of a process, or the processes that can be asked"),
         ("pstree", "draw the tasks of a process as a tree, with their stacks"),
@@ -48,6 +54,16 @@ def _parser() -> argparse.ArgumentParser:
     text = "run a scenario in simulated networks, one for each seed, and show the first that fails"
     add_arguments(commands.add_parser("sim", help=text, description=text))
     return parser
+
+
+def _serve(words: list[str]) -> int:
+    """Serve; loaded only now, since it needs the extra ``http``, which the others do not."""
+    try:
+        command: Any = importlib.import_module("coop.commands.serve")
+    except ImportError as error:
+        print(f"coop: {error}", file=sys.stderr)
+        return 1
+    return int(command.main(words))
 
 
 def _pid(text: str) -> int:
