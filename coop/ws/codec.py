@@ -129,7 +129,9 @@ class Codec:
     # -- in -------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        """Take what came."""
+        """Take what came; behind the end it is dropped."""
+        if self.is_over:
+            return
         if self._at == len(self._buffer):
             self._buffer = data
         elif isinstance(self._buffer, bytearray):
@@ -143,7 +145,7 @@ class Codec:
     def next_message(self, data: bytes = b"") -> Message | NeedData | Ended | Pass:
         """Take what came, if anything did; return the next message that is complete."""
         if data:
-            if self._at == len(self._buffer):
+            if self._at == len(self._buffer) and not self.is_over:
                 self._buffer = data
                 self._at = 0
             else:
