@@ -129,8 +129,8 @@ class RequestParser:
 
     __slots__ = (
         "_at", "_body", "_buffer", "_checked_bytes", "_error", "_fields", "_good_fields",
-        "_has_blank_line", "_limits", "_line", "_plain_bytes", "_request_line",
-        "has_rest", "state",
+        "_good_head", "_good_method", "_has_blank_line", "_limits", "_line", "_plain_bytes",
+        "_request_line", "has_rest", "state",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -150,6 +150,9 @@ class RequestParser:
         #: The fields of the last plain head: the next one of the same client mostly has the same,
         #: and what was found good once need not be judged again.
         self._good_fields: bytes | None = None
+        #: The last plain head and its method: who asks for the same again is judged by one glance.
+        self._good_head = b""
+        self._good_method = ""
         #: The body being read; kept after its end, so that asking again says ``b""``.
         self._body: FixedBody | ChunkedBody | None = None
         self._error: HttpError | None = None
@@ -190,6 +193,10 @@ class RequestParser:
         if self.state is not _HEAD:
             raise self._out_of_turn()
         if self._at == len(self._buffer):
+            if data and data == self._good_head:
+                self._body = None
+                self.has_rest = self._has_blank_line = False
+                return Request(self._good_method, data)
             self._buffer = data
             self._at = 0
         elif data:
@@ -216,8 +223,9 @@ class RequestParser:
             except HttpError:
                 return self._next_by_line()  # which comes to the same end
             self._good_fields = buffer[start:end] if end - start <= _REMEMBERED_BYTES else None
-        self._at = end
-        self.has_rest = end < len(buffer)
+        if len(head) <= _REMEMBERED_BYTES:
+            self._good_head, self._good_method = head, method
+        self._use_up(end)
         self._body = None
         self._has_blank_line = False
         return Request(method, head)
@@ -240,7 +248,7 @@ class RequestParser:
             self._fail(error)
             raise
         if body.is_done:
-            self.has_rest = self._at < len(self._buffer)
+            self._use_up(self._at)
             self._advance("body_end")
         elif not piece:
             return NEED_DATA
@@ -297,8 +305,7 @@ class RequestParser:
     def _finish_head(self, method: str, head: bytes, minor: int) -> Request:
         framing = judge_framing(head, minor)
         _consult_httptools(head, minor)
-        self._at += len(head)
-        self.has_rest = self._at < len(self._buffer)
+        self._use_up(self._at + len(head))
         self._line = self._fields = 0
         self._request_line = None
         self._has_blank_line = False
@@ -371,6 +378,15 @@ class RequestParser:
         else:
             self._buffer = self._buffer[self._at :] + data
         self._at = 0
+
+    def _use_up(self, end: int) -> None:
+        """Take note that all before ``end`` is done with; an idle connection keeps no buffer."""
+        self.has_rest = end < len(self._buffer)
+        if self.has_rest:
+            self._at = end
+        else:
+            self._buffer = b""
+            self._at = 0
 
     def _fail(self, error: HttpError) -> None:
         self._error = error

@@ -114,8 +114,8 @@ class Conversation:
                 if exchange.has_expired or exchange.is_client_gone or not exchange.caught:
                     break
                 self._exchange = self._begin_exchanges()
-            if exchange.has_expired:
-                self._give_up(exchange.state)
+            if self._exchange.has_expired:
+                self._give_up(self._exchange.state)
             elif self._upgrade is not None:
                 yield from self._upgrade.take_over(self._connection, self._parser.hand_over())
         except BaseException:
@@ -246,7 +246,7 @@ class Conversation:
         ):
             return False
         lines = self._site.date_lines(self._task.scheduler.now)
-        data = answer.head(lines, b"Content-Length: %d\r\n" % len(body)) + body
+        data = answer.message(lines)
         try:
             sent = self._connection.socket.send(data)
         except OSError:

@@ -421,7 +421,9 @@ class Response:
             if type(headers) is not list and isinstance(headers, Mapping):
                 headers = headers.items()
             for name, value in headers:
-                self.add_header(name, value)
+                line, keep = _prepare_field(name, value)
+                if keep is None or keep(self, value):
+                    self._lines += line
         if type(body) is bytes and self.content_length is None:
             self.content_length = len(body)
         else:
@@ -498,6 +500,17 @@ class Response:
         """
         line = self._reason or _STATUS_LINES.get(self.status) or _status_line(self.status, "")
         return b"%b%b%b%b\r\n" % (line, b"" if self.has_date else date, self._lines, framing)
+
+    def message(self, date: bytes) -> bytes:
+        """Return all there is to send, of an answer whose body is bytes and whose length is told.
+
+        ``date`` as for ``head``, whose work this does in one piece: half of what two take.
+        """
+        line = self._reason or _STATUS_LINES.get(self.status) or _status_line(self.status, "")
+        if self.has_date:
+            date = b""
+        body = self.body
+        return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (line, date, self._lines, len(body), body)
 
     def close(self) -> None:
         """Let go of the body: close its file, or its generator."""
