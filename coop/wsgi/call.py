@@ -215,4 +215,4 @@ def _judge_header(pair: Any) -> tuple[str, str]:
         raise ApplicationError(f"name and value of a header are str, not {pair!r}")
     if is_hop_by_hop(name):
         raise ApplicationError(f"the header {name} is the server's business, not an application's")
-    return name, value
+    return name, value.strip(" \t")  # Django puts a space before its cookies

@@ -147,6 +147,10 @@ def test_a_reason_of_its_own_is_sent() -> None:
     assert b"HTTP/1.1 299 Quite Fine\r\n" == visit(answering(status="299 Quite Fine"), visitor)
 
 
+def test_space_around_a_value_is_of_no_meaning() -> None:
+    assert "b" == ask_once(answering(headers=[("X-A", " b\t")])).fields["x-a"]
+
+
 def test_an_error_in_time_replaces_the_head() -> None:
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [("X-First", "1")])

@@ -18,7 +18,7 @@ import coop
 import coop.wsgi
 from coop.http import Limits
 from coop.wsgi import body as bodies
-from coop.wsgi import executor_stage, greenlet_stage
+from coop.wsgi import greenlet_stage
 
 BIG = bytes(range(256)) * 4096  # 1 MiB
 ROOMY = {"limits": Limits(body_bytes=64 * 1024 * 1024)}
