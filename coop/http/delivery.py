@@ -2,20 +2,19 @@
 
 What lives here: the framing of an answer, and sending a body that is not bytes: a file, or pieces
 as they come.  What it must not know: requests' bodies, the parser, what follows the answer.
-Stands on: messages, exchange, stream.
+Stands on: messages, pieces, exchange, stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
 from typing import Any, Final
 
-from coop.groups import as_generator
 from coop.http.exchange import Exchange
 from coop.http.messages import FileRegion, Request, Response
+from coop.http.pieces import END, as_pieces, next_piece
 from coop.outcomes import CoopError
 from coop.stream import Connection
-from coop.traps import Coop, Waiter
+from coop.traps import Coop
 
 #: Pieces that cannot make us wait are put together until they are this many bytes.
 GATHER_BYTES: Final = 65536
@@ -97,7 +96,7 @@ class Delivery:
     # -- pieces ---------------------------------------------------------------------------------
 
     def _send_pieces(self, body: Any) -> Coop[None]:
-        pieces = _give(body) if isinstance(body, AsyncIterator) else iter(body)
+        pieces = as_pieces(body)
         if hasattr(pieces, "throw"):
             yield from self._send_as_they_come(pieces)
         else:
@@ -114,30 +113,15 @@ class Delivery:
         """Send each piece before the next one is asked for, since that may wait."""
         yield from self._flush()
         try:
-            while (piece := (yield from self._next_piece(pieces))) is not _END:
+            while (piece := (yield from self._next_piece(pieces))) is not END:
                 yield from self._put_piece(piece)
                 yield from self._flush()
         finally:
             pieces.close()
 
     def _next_piece(self, pieces: Any) -> Coop[Any]:
-        """Ask a generator for its next piece, and pass on what it waits for.
-
-        At once: a waiter that were woken before we yield it would have nobody to wake.
-        """
         self._exchange.advance("produce")
-        piece = next(pieces, _END)
-        while piece is None or isinstance(piece, Waiter):
-            self._exchange.watch_client()
-            try:
-                yield piece
-            except BaseException as error:
-                try:
-                    piece = pieces.throw(error)
-                except StopIteration:
-                    piece = _END
-            else:
-                piece = next(pieces, _END)
+        piece = yield from next_piece(pieces, self._exchange.watch_client)
         self._exchange.advance("answer")
         return piece
 
@@ -182,30 +166,3 @@ class Delivery:
             self._pending.clear()
             self._pending_bytes = 0
             yield from self._connection.sendall(data)
-
-
-_END: Final = object()
-
-
-def _give(pieces: AsyncIterator[Any]) -> Generator[Any, None, None]:
-    """Give the pieces of an asynchronous iterator, and between them what it waits for."""
-    try:
-        while True:
-            try:
-                piece = yield from as_generator(pieces.__anext__())
-            except StopAsyncIteration:
-                return
-            yield piece
-    finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            _run_without_waiting(close())
-
-
-def _run_without_waiting(coroutine: Any) -> None:
-    """Run the end of an asynchronous generator, which has no time left to wait."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    coroutine.close()

@@ -10,7 +10,7 @@ scheduler.  Whoever stands between the two, to send or to repack, asks here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from typing import Any, Final
 
 from coop.groups import as_generator
@@ -20,13 +20,18 @@ END: Final = object()
 """What ``next_piece`` returns when there are no more."""
 
 
-def next_piece(pieces: Generator[Any, Any, Any]) -> Coop[Any]:
+def next_piece(
+    pieces: Generator[Any, Any, Any], before_waiting: Callable[[], object] | None = None
+) -> Coop[Any]:
     """Ask a generator for its next piece, and pass on what it waits for; END behind the last one.
 
     At once: a waiter that were woken before we yield it would have nobody to wake.
+    ``before_waiting`` is called before each wait.
     """
     piece = next(pieces, END)
     while piece is None or isinstance(piece, Waiter):
+        if before_waiting is not None:
+            before_waiting()
         try:
             yield piece
         except BaseException as error:
