@@ -99,8 +99,9 @@ def create_unix_server_socket(
 ) -> UnixSocket:
     """Return a unix listener; ``mode`` is the socket file's, set before anyone can connect.
 
-    A socket file that nobody listens at is replaced.  Errors: OSError, also for a file that is no
-    socket, or at which somebody listens; ValueError for a path that cannot be one.
+    A socket file that nobody listens at is replaced; ``close`` removes it, if it is still ours.
+    Errors: OSError, also for a file that is no socket, or at which somebody listens; ValueError
+    for a path that cannot be one.
     """
     address = unix(path)
     with _closed_on_failure(create_unix_socket()) as listener:
@@ -111,6 +112,7 @@ def create_unix_server_socket(
                 raise
             os.unlink(address.sockaddr)
             listener.bind(address)
+        listener.own_file()
         if mode is not None:
             os.chmod(address.sockaddr, mode)
         listener.start_listening(backlog)

@@ -217,13 +217,57 @@ class TcpSocket(StreamSocket):
         self.set_option(SOL_SOCKET, socket.SO_LINGER, value)
 
 
+class SocketFile(NamedTuple):
+    """The file that a bind has made: where, which, and whose doing."""
+
+    path: str
+    device: int
+    inode: int
+    pid: int
+
+
 class UnixSocket(StreamSocket):
     """A unix connection or listener, on this machine alone.  Source: unix(7)."""
 
-    __slots__ = ()
+    __slots__ = ("_file",)
+
+    def __init__(
+        self,
+        os_socket: socket.socket,
+        *,
+        peer_address: Address | None = None,
+        is_listening: bool = False,
+    ) -> None:
+        super().__init__(os_socket, peer_address=peer_address, is_listening=is_listening)
+        #: What ``close`` removes.
+        self._file: SocketFile | None = None
+
+    def own_file(self) -> None:
+        """Have ``close`` remove the socket file that ``bind`` has just made.
+
+        Not if another file is there by then, and not in a process that was forked off.
+        """
+        path = self.local_address.path or ""
+        if path and not path.startswith("\0"):
+            found = os.lstat(path)
+            self._file = SocketFile(os.path.abspath(path), found.st_dev, found.st_ino, os.getpid())
+
+    def close(self) -> None:
+        """Give the descriptor back at once, and remove the file that it owns; twice is no error."""
+        if self._file is not None and not self.is_closed:
+            # Before the descriptor: as long as that is open, no other file gets the inode number.
+            _remove(self._file)
+        super().close()
 
     def peer_credentials(self) -> Credentials:
         """Return the process, user and group of the peer, as the system vouches for them."""
         layout = struct.Struct("3i")
         name = needed(_SO_PEERCRED, "SO_PEERCRED")
         return Credentials(*layout.unpack(self.os_socket.getsockopt(SOL_SOCKET, name, layout.size)))
+
+
+def _remove(file: SocketFile) -> None:
+    with suppress(OSError):  # gone already, or the directory is not ours any more
+        found = os.lstat(file.path)
+        if file == (file.path, found.st_dev, found.st_ino, os.getpid()):
+            os.unlink(file.path)

@@ -91,9 +91,9 @@ def test_by_an_address_object_with_or_without_another_port() -> None:
 @HAS_UNIX
 def test_on_a_unix_path() -> None:
     with tempfile.TemporaryDirectory() as where:
-        assert b"gnip" == talk_where(f"unix:{where}/socket")
-        assert ["socket"] == os.listdir(where)
-        assert b"gnip" == talk_where(f"unix:{where}/socket"), "what was left behind is replaced"
+        for _ in range(2):
+            assert b"gnip" == talk_where(f"unix:{where}/socket")
+            assert [] == os.listdir(where)
 
 
 @LINUX

@@ -650,7 +650,7 @@ def test_credentials_are_refused_where_the_system_has_none(
 @needs_unix
 def test_stale_socket_file_is_replaced(tmp_path: Path, keep: Callable[[Any], Any]) -> None:
     path = str(tmp_path / "s")
-    create_unix_server_socket(path).close()
+    create_unix_server_socket(path).detach().close()  # as a process that dies does
     assert os.path.exists(path)
     assert keep(create_unix_server_socket(path)).is_listening
 
@@ -678,10 +678,69 @@ def test_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 
 @needs_unix
 def test_symbolic_link_to_a_stale_socket_is_left_alone(tmp_path: Path) -> None:
-    create_unix_server_socket(str(tmp_path / "s")).close()
+    create_unix_server_socket(str(tmp_path / "s")).detach().close()
     (tmp_path / "link").symlink_to(tmp_path / "s")
     with pytest.raises(OSError, match="or it is no socket"):
         create_unix_server_socket(str(tmp_path / "link"))
+
+
+@needs_unix
+@pytest.mark.parametrize("how", ["close", "close_down"])
+def test_a_listener_removes_its_socket_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listener = create_unix_server_socket("s")
+    monkeypatch.chdir("/")
+    assert ["s"] == os.listdir(tmp_path)
+    getattr(listener, how)()
+    assert [] == os.listdir(tmp_path)
+    listener.close()
+
+
+@needs_unix
+def test_a_listener_that_failed_leaves_no_socket_file(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        create_unix_server_socket(str(tmp_path / "s"), mode="no mode")  # type: ignore[arg-type]
+    assert [] == os.listdir(tmp_path)
+
+
+@needs_unix
+@pytest.mark.parametrize("is_socket", [True, False])
+def test_what_took_the_place_of_the_socket_file_stays(tmp_path: Path, is_socket: bool) -> None:
+    path = tmp_path / "s"
+    with create_unix_server_socket(str(path)):
+        path.unlink()
+        if is_socket:
+            create_unix_server_socket(str(path)).detach().close()
+        else:
+            path.write_text("precious")
+    assert path.exists()
+
+
+@needs_unix
+def test_a_socket_file_that_is_gone_is_no_error(tmp_path: Path) -> None:
+    with create_unix_server_socket(str(tmp_path / "s")):
+        (tmp_path / "s").unlink()
+
+
+@needs_unix
+def test_an_inherited_listener_leaves_the_file_to_whoever_made_it(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with create_unix_server_socket(str(path)) as made:
+        adopt(os.dup(made.fileno())).close()
+        assert path.exists()
+    assert not path.exists()
+
+
+@needs_unix
+def test_a_forked_process_leaves_the_socket_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = create_unix_server_socket(str(tmp_path / "s"))
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    listener.close()
+    assert (tmp_path / "s").exists()
 
 
 @needs_unix
