@@ -24,7 +24,7 @@ from coop.http.messages import BODILESS, Request, Response
 from coop.http.quota import Quota
 from coop.http.record import CLIENT_GONE, AccessRecord
 from coop.http.upgrade import Upgrade
-from coop.outcomes import Cancelled, IncompleteError, MisuseError, WouldBlock
+from coop.outcomes import WOULDBLOCK, Cancelled, IncompleteError, MisuseError
 from coop.scopes import move_on_after
 from coop.stream import RECV_BYTES, Connection
 from coop.tls import TlsConnection
@@ -101,17 +101,19 @@ class Conversation:
 
     def run(self) -> Coop[None]:
         """Converse until the client leaves, a deadline passes, or something goes wrong."""
-        data: bytes | WouldBlock = b""
+        data = b""
         try:
             while True:
-                if self._task.soft_cancelled:
-                    # Told to stop while idle; a request may have come meanwhile.
-                    data = self._connection.socket.recv(RECV_BYTES)
-                    if not data:
-                        break
-                yield from self._converse(data or b"")
+                if self._task.soft_cancelled and not data and not (data := self._look_again()):
+                    break
+                yield from self._converse(data)
+                data = b""
                 exchange = self._exchange
-                if exchange.has_expired or exchange.is_client_gone or not exchange.caught:
+                if exchange.is_client_gone or not exchange.caught:
+                    break
+                if exchange.has_expired and (
+                    exchange.state is not _IDLE or not (data := self._look_again())
+                ):
                     break
                 self._exchange = self._begin_exchanges()
             if self._exchange.has_expired:
@@ -123,6 +125,16 @@ class Conversation:
             raise
         if self._exchange.state is not ExchangeState.BROKEN:
             self._exchange.advance("end")
+
+    def _look_again(self) -> bytes:
+        """Take a request that has come while we were told to part; else part, this very moment.
+
+        A turn later it would be too late for what comes in between: dropped without an answer.
+        """
+        data = self._connection.socket.recv(RECV_BYTES)
+        if data is WOULDBLOCK:
+            self._connection.shutdown_send()
+        return data or b""
 
     def _begin_exchanges(self) -> Exchange:
         site = self._site
