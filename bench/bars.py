@@ -63,7 +63,7 @@ BARS = [
     Bar("scheduler", "channel of capacity 1: put and get", BEST, 0.4),
     Bar("idle", "10,000 idle echo connections: memory of each", ITSELF, 2.0),
     Bar("idle", "10,000 idle http connections: memory of each", ITSELF, 5.0),
-    Bar("flood", "polite p99 with the flood, as a multiple of without", ITSELF, 3.0),
+    Bar("flood", "growth of the polite p99 by the flood", ITSELF, 3.0),
 ]
 
 

@@ -28,7 +28,7 @@ END_SECONDS = 2.0
 PR_SET_PDEATHSIG = 1  # prctl(2)
 MARK = "COOP_BENCH_PID"
 
-CORES = sorted(os.sched_getaffinity(0))
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 SERVER_CORE = CORES[0]
 LOAD_CORE = CORES[-1]
 PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -1,91 +1,138 @@
-"""The README's figures: a table of ratios, made from the recorded runs and nothing else.
+"""The README's figures: tables of ratios and a chart, from the recorded runs and nothing else.
 
-Charter: `figures()` is what stands between the markers of README.md, `write()` puts it there, and
-tests/test_bench_figures.py fails where the two differ. Only ratios are quoted: nanoseconds are of
-one machine. A row whose work was not recorded is left out, and so is a peer that was not measured.
+Charter: says what is quoted. `figures()` is what stands between the markers of README.md, `write()`
+puts it there, `charts.py` draws the panels, and tests/test_bench_figures.py fails where one of them
+differs from the JSON. Only ratios are quoted: nanoseconds are of one machine. A row whose work was
+not recorded is left out.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.paths import REPOSITORY, RESULTS
-from bench.results import BASE, is_recorded, load
-from bench.rounds import ratios, spread
+from bench.results import BASE, Case, is_recorded, load
+from bench.rounds import Spread, ratios, spread
 
 README = REPOSITORY / "README.md"
+CHART = RESULTS / "overview.svg"
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
-OVERVIEW = "overview"
+MISSING = "–"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: what to call a case, and the peers whose ratios are quoted."""
+    """A case by the name that the README calls it."""
 
     title: str
     work: str
     case: str
-    peers: tuple[str, ...]
 
 
-ECHO_PEERS = ("uvloop Protocol", "uvloop streams", "asyncio streams", "gevent", "trio")
-HTTP_PEERS = ("nginx (limit)", "bjoern", "granian RSGI", "uvicorn", "aiohttp")
-TASK_PEERS = ("uvloop", "asyncio", "gevent", "trio")
-ROWS = [
-    Row("Echo of 1 KiB", "echo", "100 connections × 1,024 bytes", ECHO_PEERS),
-    Row("… over 10,000 connections", "echo", "10,000 connections × 1,024 bytes", ECHO_PEERS),
-    Row("… with a timeout of 30 s", "echo-timeout", "100 connections × 1,024 bytes", ECHO_PEERS),
-    Row("A line of 64 bytes", "line", "100 connections × 64 bytes, one line at a time", ECHO_PEERS),
-    Row("HTTP hello", "http", "hello × 64 connections", HTTP_PEERS),
-    Row("… with a browser’s headers", "http", "browser-like headers × 64 connections", HTTP_PEERS),
-    Row("… a file of 1 MiB", "http", "file of 1 MiB × 16 connections", HTTP_PEERS),
-    Row("Switch", "scheduler", "switch", TASK_PEERS),
-    Row("Spawn and join", "scheduler", "spawn and join, 100 at a time", TASK_PEERS),
-    Row("Timeout", "scheduler", "enter and leave a timeout around a switch", TASK_PEERS),
-    Row("Channel", "scheduler", "channel of capacity 1: put and get", TASK_PEERS),
-    Row(
-        "Memory, idle connection",
-        "idle",
-        "10,000 idle echo connections: memory of each",
-        ECHO_PEERS,
+@dataclass(frozen=True)
+class Table:
+    """Rows that are compared with the same peers; `peers` are names of columns and of peers."""
+
+    title: str
+    peers: dict[str, str]
+    rows: tuple[Row, ...]
+
+
+ECHO = Row("Echo of 1 KiB, 100 connections", "echo", "100 connections × 1,024 bytes")
+MANY = Row("Echo of 1 KiB, 10,000 connections", "echo", "10,000 connections × 1,024 bytes")
+GUARDED = Row("Echo, 30 s timeout on each receive", "echo-timeout", ECHO.case)
+LINE = Row("A line of 64 bytes", "line", "100 connections × 64 bytes, one line at a time")
+IDLE = Row("Memory of an idle connection", "idle", "10,000 idle echo connections: memory of each")
+HELLO = Row("Hello", "http", "hello × 64 connections")
+HEADERS = Row("Hello, a browser’s 12 headers", "http", "browser-like headers × 64 connections")
+JSON = Row("JSON of 1 KiB", "http", "JSON of 1 KiB × 64 connections")
+FILE = Row("File of 1 MiB", "http", "file of 1 MiB × 16 connections")
+IDLE_HTTP = Row("Memory, idle and kept alive", "idle", IDLE.case.replace("echo", "http"))
+SWITCH = Row("Switch", "scheduler", "switch")
+SPAWN = Row("Spawn and join a hundred", "scheduler", "spawn and join, 100 at a time")
+TIMEOUT = Row("Timeout", "scheduler", "enter and leave a timeout around a switch")
+CHANNEL = Row("Channel", "scheduler", "channel of capacity 1: put and get")
+TABLES = [
+    Table(
+        "Streams",
+        {
+            "uvloop protocol": "uvloop Protocol",
+            "uvloop streams": "uvloop streams",
+            "asyncio streams": "asyncio streams",
+            "gevent": "gevent",
+            "trio": "trio",
+        },
+        (ECHO, MANY, GUARDED, LINE, IDLE),
     ),
-    Row("… HTTP", "idle", "10,000 idle http connections: memory of each", HTTP_PEERS),
+    Table(
+        "HTTP",
+        {
+            "nginx": "nginx (limit)",
+            "bjoern": "bjoern",
+            "granian": "granian RSGI",
+            "uvicorn": "uvicorn",
+            "aiohttp": "aiohttp",
+        },
+        (HELLO, HEADERS, JSON, FILE, IDLE_HTTP),
+    ),
+    Table(
+        "Tasks",
+        {name: name for name in ("uvloop", "asyncio", "gevent", "curio", "trio")},
+        (SWITCH, SPAWN, TIMEOUT, CHANNEL),
+    ),
 ]
+PANELS = [ECHO, MANY, HELLO, HEADERS, SPAWN, IDLE]
 
 
 def figures() -> str:
     """Return what stands between the markers."""
-    rows = [f"| {row.title} | {quoted} |" for row in ROWS if (quoted := quote(row))]
-    lines = [
-        "| coop’s cost | by that of a peer: under 1, coop is the cheaper |",
-        "|---|---|",
-        *rows,
-    ]
-    if (RESULTS / f"{OVERVIEW}.svg").exists():
-        lines += ["", f"![The same as a chart]({RESULTS.relative_to(REPOSITORY)}/{OVERVIEW}.svg)"]
-    return "\n".join(lines) + "\n"
+    tables = [table for table in map(lines_of, TABLES) if table]
+    if CHART.exists():
+        picture = CHART.relative_to(REPOSITORY)
+        tables.append([f"![Cost of coop and its peers, as bars]({picture})"])
+    return "\n\n".join("\n".join(lines) for lines in tables) + "\n"
 
 
-def quote(row: Row) -> str:
-    """Return the ratios of one row, dearest first; nothing where none was recorded."""
-    found = sorted(ratios_of(row), reverse=True)
-    return " · ".join(f"{ratio:.2f} × {peer}" for ratio, peer in found)
+def lines_of(table: Table) -> list[str]:
+    """Return a table's lines; none where nothing of it was recorded."""
+    rows = []
+    for row in table.rows:
+        if case := case_of(row):
+            cells = [ratio_to(case, peer) for peer in table.peers.values()]
+            rows.append(f"| {row.title} | {' | '.join(cells)} |")
+    header = f"| {table.title}: coop’s cost ÷ that of … | {' | '.join(table.peers)} |"
+    return [header, "|---|" + "---:|" * len(table.peers), *rows] if rows else []
 
 
-def ratios_of(row: Row) -> Iterator[tuple[float, str]]:
-    """Yield the median ratio to each peer of a row that was measured beside coop."""
+def case_of(row: Row) -> Case | None:
+    """Return the recorded case of a row, if coop was measured in it."""
     cases = load(row.work).cases if is_recorded(row.work) else []
-    for case in cases:
-        if case.name != row.case or BASE not in case.figures:
-            continue
-        for peer in row.peers:
-            if compared := ratios(case.figures[BASE], case.figures.get(peer, [])):
-                yield spread(compared).median, peer
+    return next((case for case in cases if case.name == row.case and BASE in case.figures), None)
+
+
+def ratio_to(case: Case, peer: str) -> str:
+    """Return coop's cost by the peer's: the median of the ratios of each round."""
+    compared = ratios(case.figures[BASE], case.figures.get(peer, []))
+    return f"{spread(compared).median:.2f}" if compared else MISSING
+
+
+def bars_of(case: Case, base: str) -> dict[str, Spread]:
+    """Return the cost of each peer of a case, that of `base` being 1, cheapest first."""
+    compared = {name: ratios(taken, case.figures[base]) for name, taken in case.figures.items()}
+    spreads = {name: spread(values) for name, values in compared.items() if values}
+    return dict(sorted(spreads.items(), key=lambda item: item[1].median))
+
+
+def panels() -> Iterator[tuple[str, Case]]:
+    """Yield the titles and cases of the README's chart that were recorded."""
+    for row in PANELS:
+        if case := case_of(row):
+            yield (f"HTTP: {row.title}" if row.work == "http" else row.title), case
 
 
 def quoted_in(text: str) -> str:
     """Return what stands between the markers of a text; raises ValueError where they are not."""
-    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    return text[begin:end]
+    begin = text.index(BEGIN) + len(BEGIN)
+    return text[begin : text.index(END, begin)]
 
 
 def write() -> None:
@@ -93,3 +140,4 @@ def write() -> None:
     text = README.read_text(encoding="utf-8")
     old = BEGIN + quoted_in(text) + END
     README.write_text(text.replace(old, BEGIN + figures() + END), encoding="utf-8")
+    print(f"written: {README.name}")

@@ -84,7 +84,7 @@ def cases_of(taken: dict[str, list[Pair]]) -> list[Case]:
         for peer, pairs in taken.items()
     }
     notes = {peer: note_of([pair.flooded for pair in pairs]) for peer, pairs in taken.items()}
-    cases = [Case("polite p99 with the flood, as a multiple of without", "×", growth, notes)]
+    cases = [Case("growth of the polite p99 by the flood", "×", growth, notes)]
     for percentile in ("p50", "p99", "p999"):
         for state in ("calm", "flooded"):
             figures = {

@@ -15,7 +15,7 @@ from bench.rounds import Failed, alternate
 from bench.works import echo, http
 
 TITLE = "Idle connections: server memory and CPU time"
-DEFAULTS = {"rounds": 3, "seconds": 0.5}
+DEFAULTS = {"rounds": 2, "seconds": 0.5}
 ALIKE = {"granian WSGI", "granian ASGI", "gunicorn gthread"}  # one of a kind is enough here
 PEERS = {
     "echo": echo.PEERS,

@@ -12,7 +12,7 @@ from bench.rounds import alternate
 from bench.works import scheduler
 
 TITLE = "Armed timers: tasks that all wait under a timeout"
-DEFAULTS = {"rounds": 2}
+DEFAULTS = {"rounds": 1}
 WORK = "timers"
 LACKING = {
     "simpy (virtual time)": "has no timeouts",
@@ -21,7 +21,7 @@ LACKING = {
 }
 PEERS = [peer for peer in scheduler.PEERS if peer.name not in LACKING]
 PATIENCE_SECONDS = 120.0
-SECONDS_ESTIMATE = 16e-6
+SECONDS_ESTIMATE = 20e-6
 
 
 @dataclass(frozen=True)
