@@ -94,7 +94,7 @@ def test_every_kind_strikes_by_default_and_is_survived():
 def test_each_kind_strikes_the_patient_client_and_it_gets_through(kind):
     others = dict.fromkeys(NUMBERS, 0)
     rate = 0.3 if kind not in ("reset_loses", "small_buffers", "crash") else 1
-    helper = {"reset": 0.1} if kind == "reset_loses" else {}
+    helper = {"reset": 0.2} if kind == "reset_loses" else {}
     struck = 0
     for seed in range(1, 9):
         chosen = {**others, **helper, kind: rate}
