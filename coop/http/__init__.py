@@ -19,7 +19,7 @@ from coop.http.record import AccessLog, AccessRecord
 from coop.http.replies import json, redirect, revalidate
 from coop.http.router import Router
 from coop.http.server import serve
-from coop.http.static import Directory
+from coop.http.static import Directory, send_file
 from coop.http.upgrade import Upgrade
 
 __all__ = [
@@ -52,5 +52,6 @@ __all__ = [
     "last_event_id",
     "redirect",
     "revalidate",
+    "send_file",
     "serve",
 ]

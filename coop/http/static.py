@@ -265,17 +265,46 @@ def _content_range(span: Span, size: int) -> str:
     return f"Content-Range: bytes {span.start}-{span.stop - 1}/{size}\r\n\r\n"
 
 
+def send_file(
+    request: Request,
+    path: str | os.PathLike[str],
+    *,
+    kind: str | None = None,
+    save_as: str | None = None,
+) -> Response:
+    """Answer with one file of yours, wherever it is; conditions and ranges are heeded.
+
+    ``kind`` is its media type, else told by its name.  ``save_as`` has browsers save it under that
+    name.  Never make ``path`` of what a client sent: that is what Directory is for.
+    Errors: HttpError 403, 404, 412, 416, 503.
+    """
+    real = os.path.realpath(path)
+    file, status = _open(real)
+    fields = []
+    if save_as is not None:
+        plain = re.sub(r"[^ !#-\[\]-~]", "_", save_as)
+        told = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(save_as, '')}"
+        fields.append(("Content-Disposition", told))  # RFC 6266 section 4
+    try:
+        return _answer_variant(
+            request, Variant(file, status, ""), kind or content_type(real), fields
+        )
+    except BaseException:
+        file.close()
+        raise
+
+
 def _open(path: str) -> tuple[IO[bytes], os.stat_result]:
     """Open a file and return its status; HttpError when that cannot be done."""
     try:
-        file = open(os.open(path, _OPEN_FLAGS), "rb", buffering=0)  # noqa: SIM115
+        fd = os.open(path, _OPEN_FLAGS)
     except OSError as error:
         raise _as_answer(error) from None
-    status = os.fstat(file.fileno())
+    status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
-        file.close()
-        raise HttpError(404, "not a regular file any more")
-    return file, status
+        os.close(fd)  # ``open`` would refuse a directory, and leave it open
+        raise HttpError(404, "not a regular file, or not any more")
+    return open(fd, "rb", buffering=0), status
 
 
 def _answer_variant(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from coop.http.codec import NEED_DATA, RequestParser
 from coop.http.errors import HttpError
 from coop.http.fields import Headers
-from coop.http.messages import FileRegion, Response
+from coop.http.messages import FileRegion, Request, Response
 from coop.http.ranges import Span, Validators, select_spans
 from coop.http.router import Router
-from coop.http.static import Directory, content_type, split_path
+from coop.http.static import Directory, content_type, send_file, split_path
 
 SECRET = b"secret"
 
@@ -50,7 +50,7 @@ def files(root: Path) -> Directory:
 
 
 def ask(
-    files: Directory, target: str, fields: str = "", method: str = "GET"
+    files: Callable[[Request], Response], target: str, fields: str = "", method: str = "GET"
 ) -> tuple[int, dict[str, str], bytes]:
     """Return status, fields and body of the answer."""
     head = f"{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode("latin-1")
@@ -434,6 +434,25 @@ def test_siblings_are_not_looked_for_unless_told(packed: Directory) -> None:
     _, fields, body = ask(plain, "/app.js", "Accept-Encoding: gzip\r\n")
     assert b"0123456789" * 10 == body
     assert "vary" not in fields
+
+
+# -- one file -----------------------------------------------------------------------------------
+
+
+def test_one_file_is_sent_with_conditions_and_ranges(root: Path) -> None:
+    def one(request: Request) -> Response:
+        return send_file(request, root / "inside", kind="text/x-digits", save_as='a"b\r\né.txt')
+
+    status, fields, body = ask(one, "/any")
+    assert (200, b"0123456789", "text/x-digits") == (status, body, fields["content-type"])
+    assert (
+        "attachment; filename=\"a_b___.txt\"; filename*=UTF-8''a%22b%0D%0A%C3%A9.txt"
+    ) == fields["content-disposition"]
+    assert (206, b"12") == ask(one, "/any", "Range: bytes=1-2\r\n")[::2]
+    assert 304 == ask(one, "/any", f"If-None-Match: {fields['etag']}\r\n")[0]
+    assert 404 == ask(lambda request: send_file(request, root / "missing"), "/any")[0]
+    assert 404 == ask(lambda request: send_file(request, root / "dir"), "/any")[0]
+    assert 416 == ask(one, "/any", "Range: bytes=10-\r\n")[0]
 
 
 # -- caches -------------------------------------------------------------------------------------
