@@ -117,6 +117,8 @@ class SlicedLoad(PipedLoad):
         before = cpu_time(self.server.pid)
         answer = self.ask(command)
         time.sleep(SETTLE_SECONDS)
+        if not answer.get("messages"):
+            raise LoadFailed(f"{self.server.name}: nothing came back")
         return Slice(
             operations=answer["messages"] * self.lines,
             wall=answer["wall"],

@@ -27,6 +27,7 @@ START_SECONDS = 15.0
 END_SECONDS = 2.0
 PR_SET_PDEATHSIG = 1  # prctl(2)
 MARK = "COOP_BENCH_PID"
+SCRATCH = "coop-bench-"
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 SERVER_CORE = CORES[0]
@@ -46,7 +47,7 @@ class Server:
         self.name = peer.name
         self.reservation = reserve_port()
         self.port = int(self.reservation.getsockname()[1])
-        self.scratch = Path(tempfile.mkdtemp(prefix="coop-bench-"))
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
         self.process = self._start(peer)
 
     @property
@@ -126,14 +127,26 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_leftovers() -> list[int]:
-    """Kill what a run that is no more has left behind, and return the ids."""
+    """Kill what a run that is no more has left behind, remove its folders, and return the ids."""
     killed = []
+    for scratch in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+        if not is_alive(scratch.name.removeprefix(SCRATCH).partition("-")[0]):
+            shutil.rmtree(scratch, ignore_errors=True)
     for folder in Path("/proc").glob("[0-9]*"):
         owner = bench_of(folder)
-        if owner and not Path("/proc", owner).exists():
+        if owner and not is_alive(owner):
             os.kill(int(folder.name), signal.SIGKILL)
             killed.append(int(folder.name))
     return killed
+
+
+def is_alive(pid: str) -> bool:
+    """Tell whether a process runs; one that has ended and was not waited for yet does not."""
+    try:
+        state = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def bench_of(folder: Path) -> str:
