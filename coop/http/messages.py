@@ -71,6 +71,11 @@ class BodySource(Protocol):
         """Whether nothing of the body is left to read."""
         raise NotImplementedError
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the client has gone, or the body has come to a bad end."""
+        raise NotImplementedError
+
     def read_body(self, max_bytes: int | None) -> Operation[bytes]:
         """Read all of the body that is left."""
         raise NotImplementedError

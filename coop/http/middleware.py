@@ -24,7 +24,6 @@ from typing import Any
 from coop.groups import as_generator
 from coop.http.errors import HttpError
 from coop.http.messages import Request, Response
-from coop.outcomes import IncompleteError
 from coop.traps import Coop, operation
 
 logger = logging.getLogger("coop.http")
@@ -65,9 +64,9 @@ def error_pages(handler: Handler, page: ErrorPage) -> Handler:
             return (yield from answer(handler, request))
         except HttpError as error:
             told = error
-        except (OSError, IncompleteError):
-            raise  # the connection's, most likely; the server can tell
         except Exception as error:
+            if request.source is not None and request.source.is_lost:
+                raise  # the connection's: the server knows what to do
             logger.error("the handler of %r failed", request, exc_info=error)
             told = HttpError(500)
         response = yield from answer(page, request, told)
