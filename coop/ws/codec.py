@@ -15,7 +15,6 @@ import codecs
 import zlib
 from collections.abc import Callable, Iterable
 from enum import Enum
-from itertools import chain
 from struct import Struct
 from typing import Any, Final, Literal
 
@@ -365,24 +364,27 @@ class Codec:
         return int(deflate.local_max_window_bits) if deflate.local_no_context_takeover else None
 
     def encode_fragments(self, fragments: Iterable[object]) -> Iterable[bytes]:
-        """Give a frame for each fragment of one message, as they come.
+        """Give a frame for each fragment of one message, as they come, and an empty one at the end.
 
         Errors: TypeError unless all are of one kind; those of the iterable.
         """
-        remaining = iter(fragments)
-        first = next(remaining, b"")
-        is_text, data = as_payload(first)
         protocol = self._protocol
-        send: Callable[[bytes, bool], None]
-        send = protocol.send_text if is_text else protocol.send_binary
-        for fragment in chain(remaining, [None]):
-            send(data, fragment is None)
+        is_text = None
+        for fragment in fragments:
+            kind, data = as_payload(fragment)
+            if is_text is None:
+                is_text = kind
+                (protocol.send_text if is_text else protocol.send_binary)(data, False)
+            elif kind == is_text:
+                protocol.send_continuation(data, False)
+            else:
+                raise TypeError("the fragments of a message are all str, or all bytes")
             yield self._take_writes()
-            send = protocol.send_continuation
-            if fragment is not None:
-                is_text_too, data = as_payload(fragment)
-                if is_text_too != is_text:
-                    raise TypeError("the fragments of a message are all str, or all bytes")
+        if is_text is None:
+            protocol.send_binary(b"", True)
+        else:
+            protocol.send_continuation(b"", True)
+        yield self._take_writes()
 
     def encode_ping(self, payload: bytes) -> bytes:
         """Return the frame of a ping."""

@@ -215,6 +215,8 @@ class WebSocket(Outbox):
         message = self._codec.next_message()
         if self._codec.has_news:
             self._heed()
+            if message is NEED_DATA:
+                return  # perhaps it was what is waited for
         if message is NEED_DATA:
             self._codec.receive((yield from self._read()))
         elif message is PASS:
@@ -313,16 +315,18 @@ class WebSocket(Outbox):
             yield from self._transmit(self._codec.encode(message))
 
     def _send_fragments(self, fragments: Iterable[Message]) -> Coop[None]:
+        if not isinstance(fragments, Iterable):
+            raise TypeError(f"a message is str, bytes, or an iterable of them, not {fragments!r}")
         with (yield from self._take_turn()):
             self._check_open()
-            self._is_fragmenting = True
             try:
                 for frame in self._codec.encode_fragments(fragments):
+                    self._is_fragmenting = True
                     yield from self._transmit(frame)
                     yield from self._send_controls()
                     self._check_open()
             except BaseException:
-                if self.state is WebSocketState.OPEN:
+                if self._is_fragmenting and self.state is WebSocketState.OPEN:
                     self._break_off("a message was not sent to its end")
                 raise
             finally:

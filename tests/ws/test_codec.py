@@ -233,11 +233,11 @@ def test_a_message_of_any_length_is_one_good_frame(size: int) -> None:
 
 
 def test_fragments_are_frames_of_one_message() -> None:
-    frames = list(ws_kit.server_codec().encode_fragments(iter(["a", "b", "c"])))
+    frames = list(ws_kit.server_codec().encode_fragments(iter(["a", "b"])))
     assert [
         Frame(TEXT, b"a", fin=False),
         Frame(CONT, b"b", fin=False),
-        Frame(CONT, b"c"),
+        Frame(CONT, b""),
     ] == read_frames(b"".join(frames))
 
 
