@@ -305,13 +305,17 @@ class Simulation:
         return True
 
     def _take_turn(self, host: Host) -> None:
-        strike, now = self.world.faults.strike, self.world.clock.time
-        if units := strike(STALL, _MOST_STALLS):
-            host.stalled_until = now + _STALL_SECONDS * units
-            self.world.at(host.stalled_until, lambda: None)
-        elif host.may_crash and (units := strike(CRASH, _MOST_DOWN)):
+        world, strike = self.world, self.world.faults.strike
+        world.next_host = host
+        stalls = strike(STALL, _MOST_STALLS)
+        downs = strike(CRASH, _MOST_DOWN) if host.may_crash and not stalls else 0
+        world.next_host = None
+        if stalls:
+            host.stalled_until = world.clock.time + _STALL_SECONDS * stalls
+            world.at(host.stalled_until, lambda: None)
+        elif downs:
             host.crash()
-            self.world.after(_DOWN_SECONDS * units, host.start)
+            world.after(_DOWN_SECONDS * downs, host.start)
         else:
             host.turn()
 

@@ -57,6 +57,8 @@ class World:
         #: Counts socket calls, events that were due, segments sent.
         self.calls = self.events_run = self.segments = 0
         self.hosts: dict[str, Host] = {}
+        #: The host whose turn comes next, while it may be struck before any task of its runs.
+        self.next_host: Host | None = None
         #: Errors that ended the programs of hosts.
         self.fallen: list[BaseException] = []
         #: Errors of sockets that were closed before anybody looked at them.
@@ -141,7 +143,7 @@ class World:
     def whereabouts(self) -> tuple[float, str, str, str]:
         """Say where we are: time, host, task, and the line of the user's code."""
         scheduler = running.scheduler
-        host = getattr(scheduler, "host", None)
+        host = getattr(scheduler, "host", self.next_host)
         name = "" if host is None else host.name
         return self.clock.time, name, self._task_name(), self._place()
 

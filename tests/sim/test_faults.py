@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sim.scenarios import everything, patient_echo
 
+import coop
 from coop.sim import KINDS, Faults, Simulation, Strike, format_plan, parse_plan, run
 from coop.sim.explore import explore
 from coop.sim.faults import NUMBERS, SHORT_READ
@@ -103,6 +104,21 @@ def test_each_kind_strikes_the_patient_client_and_it_gets_through(kind):
             assert 15 == simulation.do(patient_echo(simulation))
         struck += simulation.world.faults.tally().get(kind, 0)
     assert struck > 0 or kind == "crash"  # which strikes hosts that may crash alone
+
+
+@pytest.mark.parametrize("kind", ["stall", "crash"])
+def test_what_strikes_a_host_names_it(kind):
+    def scenario(sim):
+        sim.host("sleeper", lambda: coop.sleep(1), may_crash=True)
+        yield from coop.sleep(3)
+
+    with Simulation(plan=f"{kind}@0 {kind}@2", trace=True) as simulation:
+        simulation.do(scenario(simulation))
+        struck = [strike.host for strike in simulation.world.faults.log]
+        told = [note.host for note in simulation.world.trace if note.what == "FAULT"]
+    assert "sleeper" in struck
+    assert struck == told
+    assert "" not in struck
 
 
 def test_chosen_faults_reach_run():
