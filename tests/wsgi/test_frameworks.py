@@ -73,7 +73,7 @@ def test_json_is_taken_and_given(shop: Shop) -> None:
     assert answer.fields["content-type"].startswith("application/json")
 
 
-@pytest.mark.parametrize("size", [0, 100, 3_000_000])
+@pytest.mark.parametrize("size", [0, 100, 300_000])
 def test_a_file_is_uploaded(shop: Shop, size: int) -> None:
     data = (b"0123456789abcdef\r\n" * (size // 18 + 1))[:size]
     body = (
@@ -160,7 +160,7 @@ def test_two_answers_in_flasks_context_do_not_meet(mode: str) -> None:
         return (yield from coop.gather(fetch(one, "a"), fetch(other, "b")))
 
     answers = visit(app, visitor, mode)
-    assert [b"a" * 6553600, b"b" * 6553600] == [answer.body for answer in answers]
+    assert [b"a" * 20 * 65536, b"b" * 20 * 65536] == [answer.body for answer in answers]
 
 
 @pytest.mark.parametrize("mode", ["executor", "greenlet"])

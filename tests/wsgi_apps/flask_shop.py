@@ -50,7 +50,7 @@ def context() -> Any:
     """Stream what only the request's own context tells, piece by piece."""
 
     def pieces() -> Iterator[str]:
-        for _ in range(100):
+        for _ in range(20):
             yield request.args["name"] * 65536
 
     return stream_with_context(pieces()), {"Content-Type": "text/plain"}
