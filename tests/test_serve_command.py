@@ -28,6 +28,7 @@ from coop.commands.target import Wishes, find_target
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and descriptors as on Unix")
 
 APP = """
+import time
 import coop
 import coop.http
 from pathlib import Path
@@ -43,6 +44,8 @@ def make():
     return app
 
 def wsgi(environ, start_response):
+    if environ["PATH_INFO"] == "/stuck":
+        time.sleep(600)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [environ["PATH_INFO"].encode()]
 
@@ -316,6 +319,17 @@ def test_a_wsgi_application_in_threads_serves_and_ends(place: Path) -> None:
     with serving(place, "shop:wsgi", "-p", "0", "--threads", "2") as (process, url):
         assert ask(url, "/path").endswith("/path")
         assert 0 == end(process)[0]
+
+
+def test_a_thread_that_never_ends_does_not_keep_the_process(place: Path) -> None:
+    pytest.importorskip("coop.wsgi")
+    arguments = ["shop:wsgi", "-p", "0", "--threads", "2", "--drain", "0.05"]
+    with serving(place, *arguments) as (process, url), dial(url) as conn:
+        conn.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert ask(url, "/path").endswith("/path")
+        code, _, err = end(process)
+    assert 0 == code
+    assert err.endswith("the application's threads go on after their time: they are cut off\n")
 
 
 def test_a_directory_listens_where_systemd_says(place: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from typing import Any
 
 import kit
@@ -100,5 +102,32 @@ def test_a_full_server_takes_nobody_in_when_it_stops() -> None:
         assert 1 == server.accepted
         one.close()
         other.close()
+
+    play(main())
+
+
+def test_a_client_of_tls_whose_hello_has_come_is_served_though_the_server_stops() -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    def main() -> Gen[None]:
+        server = coop.Server(echo, coop.listen("127.0.0.1", 0, tls=context))
+        task = coop.spawn(run_server(server))
+        yield from kit.passes(3)
+        with socket.create_connection(server.address.sockaddr) as plain:
+            engine_in, engine_out = ssl.MemoryBIO(), ssl.MemoryBIO()
+            engine = trusting.wrap_bio(engine_in, engine_out, server_hostname="localhost")
+            with pytest.raises(ssl.SSLWantReadError):
+                engine.do_handshake()
+            plain.sendall(engine_out.read())
+            server.stop()  # before the connection is accepted
+            yield from coop.wait_readable(plain)
+            assert b"\x16" == plain.recv(1), "a record of a handshake"
+        yield from task.join()
+        assert (1, 1) == (server.accepted, server.unshaken)
 
     play(main())

@@ -66,6 +66,8 @@ def main(arguments: Sequence[str]) -> int:
     except Refusal as refusal:
         print(f"coop serve: {refusal}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT  # before there was a server to stop
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -78,10 +80,11 @@ def _serve(options: argparse.Namespace) -> int:
         code = run(service.run())
     finally:
         sys.stdout.flush()
-    if code:
-        os._exit(code)  # it is to end now, whatever the threads of the application do
-    target.close()
-    return code
+    if target.is_busy():
+        logger.warning("the application's threads go on after their time: they are cut off")
+    if code or target.is_busy():
+        os._exit(code)  # or Python would wait for them
+    return 0
 
 
 class _Service:

@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -31,8 +31,8 @@ class Target(NamedTuple):
     title: str
     #: A handler of coop.http.
     app: Callable[..., Any]
-    #: What to call when the server has ended.
-    close: Callable[[], object] = lambda: None
+    #: Whether threads of its are still at work, which may take for ever.
+    is_busy: Callable[[], bool] = lambda: False
 
 
 class Wishes(NamedTuple):
@@ -163,11 +163,30 @@ def _adapt(app: Any, text: str, wishes: Wishes) -> Target:
         wsgi: Any = importlib.import_module("coop.wsgi")
         options: dict[str, Any] = {"mode": wishes.wsgi_mode}
         if wishes.wsgi_mode == "executor":
-            options["executor"] = executor = ThreadPoolExecutor(wishes.threads)
-            return Target(text, wsgi.adapt(app, **options), executor.shutdown)
+            options["executor"] = threads = _Threads(wishes.threads)
+            return Target(text, wsgi.adapt(app, **options), threads.is_busy)
         return Target(text, wsgi.adapt(app, **options))
     except ImportError as error:
         raise Refusal(str(error)) from None
+
+
+class _Threads(ThreadPoolExecutor):
+    """The threads of a WSGI application, and whether one is at work."""
+
+    def __init__(self, count: int | None) -> None:
+        super().__init__(count, thread_name_prefix="wsgi")
+        self._begun: set[Future[Any]] = set()
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        """Have a thread call this."""
+        future = super().submit(call, *args, **named)
+        self._begun.add(future)
+        future.add_done_callback(self._begun.discard)
+        return future
+
+    def is_busy(self) -> bool:
+        """Whether a thread is at work."""
+        return any(future.running() for future in list(self._begun))
 
 
 def _interface(app: Any, text: str) -> str:
