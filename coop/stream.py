@@ -126,7 +126,7 @@ class Connection:
             raise ValueError(f"max_bytes must be 1 or more, not {max_bytes!r}")
         if self._buffer:
             return self._recv_buffered(max_bytes)
-        return retry(self._reader, self._try_recv, max_bytes)
+        return retry(self._reader, self.try_recv, max_bytes)
 
     def recv_into(self, buffer: bytearray | memoryview) -> Operation[int]:
         """Receive into ``buffer``; return how many bytes came, 0 at the end.
@@ -213,7 +213,7 @@ class Connection:
     def _recv_buffered(self, max_bytes: int) -> Coop[bytes]:
         yield from take_turn(self._reader)
         if not self._buffer:  # another task took it between the call and now
-            return (yield from retry(self._reader, self._try_recv, max_bytes))
+            return (yield from retry(self._reader, self.try_recv, max_bytes))
         return self._take(max_bytes)
 
     @operation
@@ -226,7 +226,11 @@ class Connection:
         view[: len(data)] = data
         return len(data)
 
-    def _try_recv(self, max_bytes: int) -> bytes | WouldBlock:
+    def try_recv(self, max_bytes: int) -> bytes | WouldBlock:
+        """Receive what is there now, or answer WOULDBLOCK: what ``recv`` tries when it may.
+
+        Not for a connection that another task receives from, or whose bytes were put back.
+        """
         data = self._socket.recv(max_bytes)
         if data is not WOULDBLOCK and len(data) < max_bytes:
             # Drained: the next recv parks without a call that would only fail.
@@ -244,7 +248,7 @@ class Connection:
 
     def _try_fill(self, max_bytes: int) -> int | WouldBlock:
         """Receive into the buffer; 0 at the end."""
-        data = self._try_recv(max_bytes)
+        data = self.try_recv(max_bytes)
         if data is WOULDBLOCK:
             return WOULDBLOCK
         self._open_buffer().extend(data)

@@ -61,7 +61,8 @@ class TlsConnection(Connection):
                 self._part()
                 raise
 
-    def _try_recv(self, max_bytes: int) -> bytes | WouldBlock:
+    def try_recv(self, max_bytes: int) -> bytes | WouldBlock:
+        """Receive what is there now, or answer WOULDBLOCK, as any Connection does."""
         # The socket itself says whether it is drained: one record at a time, so a short read
         # means nothing.
         return self._socket.recv(max_bytes)

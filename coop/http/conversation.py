@@ -21,7 +21,6 @@ from coop.http.errors import HttpError
 from coop.http.exchange import EXCHANGE_LIFE, Exchange, ExchangeState
 from coop.http.head import NO_BODY
 from coop.http.messages import BODILESS, Request, Response
-from coop.http.quota import Quota
 from coop.http.record import CLIENT_GONE, AccessRecord
 from coop.http.upgrade import Upgrade
 from coop.outcomes import WOULDBLOCK, Cancelled, IncompleteError, MisuseError
@@ -85,18 +84,11 @@ class Conversation:
         #: The answer that hands the connection over to another protocol, once it has been sent.
         self._upgrade: Upgrade | None = None
 
-    def run_within(self, quota: Quota) -> Coop[None]:
-        """Converse if the client's address has not too many connections; else say so, and end."""
-        address = self.peer_address
-        if quota.enter(address):
-            try:
-                yield from self.run()
-            finally:
-                quota.leave(address)
-            return
+    def turn_away(self, error: HttpError) -> Coop[None]:
+        """Say why there is no conversation, and have none."""
         self._begun = self._task.scheduler.now
         with self._exchange:
-            yield from self._refuse(HttpError(503, f"too many connections from {address}"))
+            yield from self._refuse(error)
         self._exchange.advance("break" if self._exchange.caught else "end")
 
     def run(self) -> Coop[None]:
@@ -164,11 +156,10 @@ class Conversation:
                         way.is_busy = True
                         try:
                             yield way
-                            data = try_recv(RECV_BYTES)
+                            got = try_recv(RECV_BYTES)
                         finally:
                             way.is_busy = False
-                        if data is WOULDBLOCK:
-                            data = yield from recv()
+                        data = (yield from recv()) if got is WOULDBLOCK else got
                     exchange.is_convenient = False
                 self._begun = scheduler.now
                 try:

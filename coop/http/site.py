@@ -7,6 +7,7 @@ Stands on: conversation, limits, quota.
 from __future__ import annotations
 
 from coop.http.conversation import App, Conversation
+from coop.http.errors import HttpError
 from coop.http.exchange import phase_seconds
 from coop.http.limits import Deadlines, Limits
 from coop.http.messages import DateLine
@@ -48,4 +49,16 @@ class Site:
     def converse(self, connection: Connection) -> Coop[None]:
         """Answer the requests that come over a connection: the handler for ``coop.serve``."""
         conversation = Conversation(self, connection)
-        return conversation.run() if self.quota is None else conversation.run_within(self.quota)
+        return conversation.run() if self.quota is None else _run_within(self.quota, conversation)
+
+
+def _run_within(quota: Quota, conversation: Conversation) -> Coop[None]:
+    """Run a conversation if the client's address has not too many; else say so, and end."""
+    address = conversation.peer_address
+    if not quota.enter(address):
+        yield from conversation.turn_away(HttpError(503, f"too many connections from {address}"))
+        return
+    try:
+        yield from conversation.run()
+    finally:
+        quota.leave(address)
