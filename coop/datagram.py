@@ -1,15 +1,14 @@
 """Datagrams: messages that arrive whole, twice, late, or not at all.
 
 What lives here: DatagramSocket and ``open_datagram``.  What it must not know: what the messages
-mean.  Stands on: address, readiness, sockets, the scheduler's network.
+mean.  Stands on: port, address, readiness, sockets, the scheduler's network.
 """
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from coop.address import Address, wildcard
 from coop.outcomes import WouldBlock
+from coop.port import Port
 from coop.readiness import retry
 from coop.sockets import UdpSocket
 from coop.traps import Operation, current_scheduler
@@ -18,16 +17,10 @@ from coop.traps import Operation, current_scheduler
 DATAGRAM_BYTES = 65536
 
 
-class DatagramSocket:
+class DatagramSocket(Port[UdpSocket]):
     """A port for datagrams.  One task may receive while another sends."""
 
-    __slots__ = ("__weakref__", "_descriptor", "_socket", "address")
-
-    def __init__(self, socket: UdpSocket) -> None:
-        self._socket = socket
-        self._descriptor = current_scheduler().descriptors.add(socket.fileno())
-        #: Where it receives; the port is the real one, also when 0 was asked for.
-        self.address: Address = socket.local_address
+    __slots__ = ()
 
     def recv_from(self, max_bytes: int = DATAGRAM_BYTES) -> Operation[tuple[bytes, Address]]:
         """Receive one datagram, cut off at ``max_bytes``, and where it came from.
@@ -47,37 +40,6 @@ class DatagramSocket:
 
     def _try_send_to(self, parcel: tuple[bytes, Address]) -> int | WouldBlock:
         return self._socket.send_to(*parcel)
-
-    @property
-    def port(self) -> int:
-        """The port it receives at."""
-        return self.address.port
-
-    @property
-    def socket(self) -> UdpSocket:
-        """The raw socket, for its options: broadcast, multicast groups, …"""
-        return self._socket
-
-    def fileno(self) -> int:
-        """Return the descriptor's number.  Errors: ClosedError."""
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        """Close; a task that waits on it gets ClosedError.  Never waits; again: no effect."""
-        if not self._socket.is_closed:
-            self._descriptor.reader.scheduler.descriptors.forget(self._descriptor)
-            self._socket.close()
-
-    def __enter__(self) -> DatagramSocket:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self._socket.is_closed else "open"

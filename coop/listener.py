@@ -1,8 +1,8 @@
 """Listeners: where connections come in.
 
 What lives here: Listener and ``listen``.  What it must not know: what is done with a connection,
-how many there may be.  Stands on: outcomes, address, readiness, stream, tls, the scheduler's
-network.
+how many there may be.  Stands on: port, outcomes, address, readiness, stream, tls, the
+scheduler's network.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import ssl
 from enum import Enum
-from types import TracebackType
 from typing import Final
 
 from coop.address import Address, interface_addresses, parse_address, split_host_port
 from coop.outcomes import WOULDBLOCK, AcceptFailure, WouldBlock, errno_name, judge_accept
+from coop.port import Port
 from coop.readiness import retry
 from coop.sockets import StreamSocket
 from coop.stream import Connection
@@ -43,16 +43,13 @@ LISTENER_LIFE: Final[dict[ListenerState, dict[str, ListenerState]]] = {
 }
 
 
-class Listener:
+class Listener(Port[StreamSocket]):
     """A socket that listens; ``accept`` waits for the next connection."""
 
-    __slots__ = ("__weakref__", "_descriptor", "_socket", "address", "state", "tls")
+    __slots__ = ("state", "tls")
 
     def __init__(self, socket: StreamSocket, *, tls: ssl.SSLContext | None = None) -> None:
-        self._socket = socket
-        self._descriptor = current_scheduler().descriptors.add(socket.fileno())
-        #: Where it listens; the port is the real one, also when 0 was asked for.
-        self.address: Address = socket.local_address
+        super().__init__(socket)
         #: The context of the connections that come in, if they are to be encrypted.
         self.tls = tls
         self.state = ListenerState.LISTENING
@@ -87,37 +84,10 @@ class Listener:
             return WOULDBLOCK
         return Connection(socket) if self.tls is None else expect_tls(socket, self.tls)
 
-    @property
-    def port(self) -> int:
-        """The port it listens on; 0 for a unix socket."""
-        return self.address.port
-
-    @property
-    def socket(self) -> StreamSocket:
-        """The raw socket, for its options."""
-        return self._socket
-
-    def fileno(self) -> int:
-        """Return the descriptor's number.  Errors: ClosedError."""
-        return self._socket.fileno()
-
     def close(self) -> None:
         """Stop listening; a task in ``accept`` gets ClosedError.  Never waits; again: no effect."""
-        if self.state is ListenerState.LISTENING:
-            self._descriptor.reader.scheduler.descriptors.forget(self._descriptor)
-            self._socket.close()
+        super().close()
         self.state = LISTENER_LIFE[self.state]["close"]
-
-    def __enter__(self) -> Listener:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<listener {self.address} {self.state.value}>"

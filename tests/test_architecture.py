@@ -30,7 +30,7 @@ FLOORS = {
     "staircase": "traps parking",
     "machine room": "task deadlock scheduler readiness doorbell",
     "living rooms": (
-        "scopes groups choice sync channel waits executors stream tls datagram listener dial "
+        "scopes groups choice sync channel waits executors port stream tls datagram listener dial "
         "inherited proxies conversations server signals network"
     ),
     "upper rooms": "http sim observe wsgi ws",
