@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from inspect import iscoroutinefunction, isgeneratorfunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from coop.groups import Group, as_generator
 from coop.outcomes import is_connection_lost
 from coop.proxies import TrustedPeers, receive_proxy_header
-from coop.scopes import convenient
+from coop.scopes import convenient, move_on_after
 from coop.scopes import timeout as within
-from coop.stream import Connection
+from coop.stream import LINGER_SECONDS, Connection, ConnectionState
 from coop.task import Task, TaskState
 from coop.tls import TlsConnection
 from coop.traps import Coop
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from coop.server import Server
 
 logger = logging.getLogger("coop.server")
+
+#: Seconds of silence behind which a client of a server that stops is not waited for any more.
+SILENT_SECONDS: Final = 0.25
 
 
 class Conversations(Group):
@@ -63,7 +66,8 @@ class Conversations(Group):
         """Close the connection of a task that has ended; called by the kernel."""
         connection = self._connections.pop(task.number)
         if task.state is TaskState.RETURNED and not connection.close_if_over():
-            parting = self.spawn(connection.aclose(), name=f"the end of {task.name}")
+            end = _part_soon(connection) if task.soft_cancelled else connection.aclose()
+            parting = self.spawn(end, name=f"the end of {task.name}")
             self._connections[parting.number] = connection
         else:
             connection.close()
@@ -135,3 +139,19 @@ class Conversations(Group):
             logger.debug("no handshake with %r: %s", connection, error)
             return False
         return not is_silent
+
+
+def _part_soon(connection: Connection) -> Coop[None]:
+    """Close as ``aclose`` does, but wait for the end of those alone who go on sending.
+
+    A client that keeps an idle connection in a pool does not look at it before it needs it.
+    """
+    try:
+        if connection.state is ConnectionState.OPEN:
+            connection.shutdown_send()
+        with move_on_after(SILENT_SECONDS) as silence:
+            yield from wait_readable(connection)
+    except OSError:
+        connection.close()
+    else:
+        yield from connection.aclose(timeout=0 if silence.caught else LINGER_SECONDS)
