@@ -14,6 +14,8 @@
 #include "common.h"
 
 #define FLOOD_BYTES 65536
+#define PART_BYTES 16384
+#define AT_ONCE 50  /* less than the shortest backlog */
 static char scratch[1 << 18];
 static char *message;
 
@@ -129,14 +131,16 @@ static void run(int64_t duration, int64_t rate) {
     fflush(stdout);
 }
 
-/* Send one message and read it back, blocking; dies if it is not the same. */
-static void check_echo(int fd) {
-    for (int sent = 0, got = 0; got < message_bytes;) {
-        if (sent < message_bytes) {
-            int chunk = message_bytes - sent < 16384 ? message_bytes - sent : 16384;
-            if (send(fd, message + sent, (size_t)chunk, MSG_NOSIGNAL) != chunk) fail("send");
-            sent += chunk;
-        }
+/* Send the next part of a message, blocking, and return how much of it is sent then. */
+static int send_part(int fd, int sent) {
+    int left = message_bytes - sent, part = left < PART_BYTES ? left : PART_BYTES;
+    if (part && send(fd, message + sent, (size_t)part, MSG_NOSIGNAL) != part) fail("send");
+    return sent + part;
+}
+
+/* Read a message back, blocking, while sending the rest of it; dies if it is not the same. */
+static void check_echo(int fd, int sent) {
+    for (int got = 0; got < message_bytes; sent = send_part(fd, sent)) {
         ssize_t count = recv(fd, scratch, sizeof scratch, 0);
         if (count <= 0) fail("recv");
         if (memcmp(scratch, message + got, (size_t)count)) { errno = EPROTO; fail("a wrong echo"); }
@@ -146,7 +150,7 @@ static void check_echo(int fd) {
 
 static void check_again(struct connection *c) {
     fcntl(c->fd, F_SETFL, fcntl(c->fd, F_GETFL) & ~O_NONBLOCK);
-    check_echo(c->fd);
+    check_echo(c->fd, send_part(c->fd, 0));
     set_nonblocking(c->fd);
 }
 
@@ -157,17 +161,25 @@ static void make_message(int line_bytes) {
     for (int i = line_bytes - 1; i < message_bytes; i += line_bytes) message[i] = '\n';
 }
 
+static void watch(struct connection *c) {
+    set_nonblocking(c->fd);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event)) fail("epoll_ctl");
+}
+
 static void open_connections(void) {
     connections = calloc((size_t)(polite + flooders), sizeof *connections);
     poller = epoll_create1(0);
-    for (int i = 0; i < polite + flooders; i++) {
-        struct connection *c = &connections[i];
-        c->fd = connect_from(i % 8, port);
-        c->is_flooder = i >= polite;
-        check_echo(c->fd);
-        set_nonblocking(c->fd);
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-        if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event)) fail("epoll_ctl");
+    for (int begun = 0; begun < polite + flooders; begun += AT_ONCE) {
+        int end = begun + AT_ONCE < polite + flooders ? begun + AT_ONCE : polite + flooders;
+        int sent[AT_ONCE];
+        for (int i = begun; i < end; i++) {
+            connections[i].fd = connect_from(i % 8, port);
+            connections[i].is_flooder = i >= polite;
+            sent[i - begun] = send_part(connections[i].fd, 0);
+        }
+        for (int i = begun; i < end; i++) check_echo(connections[i].fd, sent[i - begun]);
+        for (int i = begun; i < end; i++) watch(&connections[i]);
     }
 }
 
