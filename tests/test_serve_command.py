@@ -396,6 +396,35 @@ def test_a_sighup_reads_the_certificate_again(place: Path) -> None:
         assert 0 == end(process)[0]
 
 
+@pytest.mark.parametrize("more", [[], ["--reload"]])
+def test_when_its_terminal_is_closed_it_ends(more: list[str], place: Path) -> None:
+    ours, theirs = os.openpty()
+    launch = (
+        "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'coop', 'serve', *sys.argv[1:]])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", launch, "shop:app", "-p", "0", *more],
+        cwd=place,
+        env=environment(),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        try:
+            url = wait_for(process, r"serving .* on (\S+)")
+            process.send_signal(signal.SIGHUP)
+            wait_for(process, "there is no certificate to read again")
+            assert "one, asked by" in ask(url)
+            os.close(ours)
+            process.communicate(timeout=20)
+            assert 0 == process.returncode
+        finally:
+            process.kill()
+
+
 # -- when it cannot be --------------------------------------------------------------------------
 
 

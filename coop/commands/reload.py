@@ -21,6 +21,7 @@ from typing import Final
 from coop.commands.binding import open_listeners
 from coop.commands.options import bindings_of
 from coop.commands.refusal import Refusal
+from coop.commands.terminal import is_terminal_gone
 from coop.runtime import run
 from coop.scopes import move_on_after
 from coop.signals import Signals
@@ -114,7 +115,7 @@ def _tend(child: _Child, watcher: Watcher, arrivals: Signals) -> Coop[None]:
         number = 0
         with move_on_after(LOOK_SECONDS):
             number = yield from arrivals.next()
-        if number in _END:
+        if number in _END or (number == signal.SIGHUP and is_terminal_gone()):
             return
         if number == signal.SIGHUP:
             child.send(number)

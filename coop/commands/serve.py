@@ -23,6 +23,7 @@ from coop.commands.options import bindings_of, deadlines_of, limits_of, parse, w
 from coop.commands.refusal import Refusal
 from coop.commands.reload import supervise
 from coop.commands.target import Target, find_target
+from coop.commands.terminal import is_terminal_gone
 from coop.groups import Group, group
 from coop.http import access
 from coop.http.health import Health
@@ -161,7 +162,7 @@ class _Service:
             server = self._server
             if server is None:
                 continue
-            if number == getattr(signal, "SIGHUP", None):
+            if number == getattr(signal, "SIGHUP", None) and not is_terminal_gone():
                 self._renew()
             elif self._options.leash and number == signal.SIGINT:
                 pass  # the terminal's, for the whole group: our supervisor decides
