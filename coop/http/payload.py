@@ -7,7 +7,7 @@ What it must not know: how a body is received.  Stands on: errors, traps.
 from __future__ import annotations
 
 import json
-from email.message import Message
+import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from coop.http.errors import HttpError
@@ -18,16 +18,28 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/json"
 
+_find_parameters: Final = re.compile(
+    r';[ \t]*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*+"|[^;"]*)'
+).findall
+_find_escapes: Final = re.compile(r"\\(.)")
+
 
 def media_type(request: Request) -> tuple[str, dict[str, str]]:
     """Return the media type of a request's body, in lower case, and its parameters.
 
     Both are empty for a request without a Content-Type.
     """
-    message = Message()
-    message["content-type"] = request.headers.get("content-type", "")
-    (kind, _), *parameters = message.get_params([("", "")], unquote=True) or [("", "")]
-    return kind.lower(), {name.lower(): value for name, value in parameters}
+    kind, semicolon, rest = request.headers.get("content-type", "").partition(";")
+    parameters = {
+        name.lower(): _unquote(value) for name, value in _find_parameters(semicolon + rest)
+    }
+    return kind.strip(" \t").lower(), parameters
+
+
+def _unquote(value: str) -> str:
+    if value.startswith('"'):
+        return _find_escapes.sub(r"\1", value[1:-1])
+    return value.strip(" \t")
 
 
 def refuse_type(kind: str, accepted: str) -> NoReturn:

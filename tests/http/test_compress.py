@@ -204,6 +204,47 @@ def test_a_body_that_fails_is_not_taken_for_whole(caplog: pytest.LogCaptureFixtu
     assert "no more" in caplog.text
 
 
+def test_a_client_that_leaves_ends_what_is_packed() -> None:
+    ended = []
+
+    def pieces() -> kit.Gen[None]:
+        try:
+            yield b"first"
+            yield from coop.sleep(1000)
+        finally:
+            ended.append(True)
+
+    def visitor(hall: Any) -> kit.Gen[None]:
+        client = yield from hall.enter()
+        yield from client.say(http_kit.get(fields="Accept-Encoding: gzip\r\n"))
+        yield from client.conn.recv_until(b"\r\n\r\n")
+        client.conn.close()
+        yield from coop.sleep(5)
+        assert [True] == ended
+
+    http_kit.visit(compress(lambda request: Response(pieces(), 200, HTML)), visitor)
+
+
+def test_a_file_cut_short_meanwhile_is_not_taken_for_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(TEXT)
+
+    def app(request: Request) -> Response:
+        response = Response(path.open("rb"), 200, HTML)
+        path.write_bytes(b"")
+        return response
+
+    def visitor(hall: Any) -> kit.Gen[bytes]:
+        client = yield from hall.enter()
+        yield from client.say(http_kit.get(fields="Accept-Encoding: gzip\r\n"))
+        return (yield from client.hear_end())
+
+    assert not http_kit.visit(compress(app), visitor).endswith(b"0\r\n\r\n")
+    assert "the file ended" in caplog.text
+
+
 def test_a_body_never_begun_is_closed_all_the_same() -> None:
     closed = []
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from coop.http import Form, FormLimits, HttpError, Request, Response
 from coop.http import json as json_answer
 from coop.http.forms import MultipartReader, parse_urlencoded
+from coop.http.payload import media_type
 
 URLENCODED = "Content-Type: application/x-www-form-urlencoded\r\n"
 MULTIPART = "Content-Type: multipart/form-data; boundary=XX\r\n"
@@ -172,6 +173,33 @@ def test_a_missing_package_is_named_with_its_remedy() -> None:
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     ).stdout
     assert "multipart forms need multipart: pip install 'coop-net[forms]'\n" == told
+
+
+TYPES = {
+    "": ("", {}),
+    "text/plain": ("text/plain", {}),
+    "Text/Plain ;Charset=UTF-8": ("text/plain", {"charset": "UTF-8"}),
+    'a/b; boundary="x;\\"y"; c=d': ("a/b", {"boundary": 'x;"y', "c": "d"}),
+    "a/b; boundary*=utf-8''x": ("a/b", {"boundary*": "utf-8''x"}),
+    'a/b; boundary="x': ("a/b", {"boundary": ""}),
+    "a/b; boundary=x ; c=d": ("a/b", {"boundary": "x", "c": "d"}),
+    "a/b; ;; x; =y": ("a/b", {}),
+}
+
+
+@pytest.mark.parametrize(("field", "parsed"), TYPES.items())
+def test_a_media_type_is_taken_apart(field: str, parsed: tuple[str, dict[str, str]]) -> None:
+    assert parsed == media_type(typed(field))
+
+
+@given(st.text(st.sampled_from('a/;="\\ *\xff')))
+def test_no_media_type_is_too_odd(field: str) -> None:
+    kind, parameters = media_type(typed(field))
+    assert all(type(each) is str for each in (kind, *parameters, *parameters.values()))
+
+
+def typed(field: str) -> Request:
+    return Request("POST", f"POST / HTTP/1.1\r\nContent-Type: {field}\r\n".encode("latin-1"))
 
 
 # -- urlencoded -----------------------------------------------------------------------------------
