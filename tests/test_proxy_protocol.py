@@ -24,6 +24,8 @@ from coop.proxy_protocol import (
     build_proxy_header,
     crc32c,
 )
+from coop.sim import Simulation
+from coop.sim.explore import check
 
 CLIENT, SERVER = ipv4("192.0.2.7", 40000), ipv4("198.51.100.1", 443)
 
@@ -368,6 +370,36 @@ def test_it_comes_before_tls(identity: tuple[ssl.SSLContext, ssl.SSLContext]) ->
         return bytes(answer)
 
     assert b"h from 192.0.2.7:40000" == kit.play(main())
+
+
+# -- on any network -----------------------------------------------------------------------------
+
+
+def behind_a_proxy(sim: Simulation) -> Gen[None]:
+    """A proxy passes clients on until each has had its answer."""
+    answers: list[bytes] = []
+    sim.host("server", lambda: coop.serve(tell_peer, port=7000, proxy_protocol=True))
+    for number in range(3):
+        client = ipv4("192.0.2.7", 40000 + number)
+        head = build_proxy_header(ProxyHeader(client, SERVER), version=1 + number % 2)
+        expected = f"h from {client}".encode()
+        answer = b""
+        while answer != expected:
+            try:
+                with coop.timeout(60), (yield from coop.connect("server", 7000)) as conn:
+                    yield from conn.sendall(head + b"h")
+                    answer = b""
+                    while data := (yield from conn.recv()):
+                        answer += data
+                    assert expected.startswith(answer), answer
+            except (OSError, EOFError):
+                yield from coop.sleep(1)
+        answers.append(answer)
+    assert 3 == len(answers)
+
+
+def test_on_any_network_the_handler_knows_its_client() -> None:
+    check(behind_a_proxy, seeds=40)
 
 
 @pytest.fixture
