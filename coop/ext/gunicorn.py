@@ -29,10 +29,13 @@ from coop.http.site import Site
 from coop.listener import Listener
 from coop.proxies import TrustedPeers
 from coop.runtime import run
+from coop.scopes import move_on_after
 from coop.server import Server
 from coop.sockets import StreamSocket, adopt
+from coop.stream import Connection
+from coop.tls import TlsConnection
 from coop.traps import Coop, current_scheduler
-from coop.waits import sleep
+from coop.waits import sleep, wait_readable
 from coop.wsgi.adapter import adapt
 from coop.wsgi.environ import Environ, make_environ
 from coop.wsgi.greenlet_stage import check_greenlet
@@ -86,7 +89,7 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
         )
         tls = _tls_context(self.cfg) if self.cfg.is_ssl else None
         self._server = server = Server(
-            site.converse,
+            self._first_listen(site),
             [
                 Listener(cast(StreamSocket, adopt(each.sock.detach())), tls=tls)
                 for each in self.sockets
@@ -127,6 +130,22 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
         self.alive = False
         if self._server is not None:
             self._server.abort()
+
+    @staticmethod
+    def _first_listen(site: Site) -> Callable[[Connection], Coop[None]]:
+        """Return a handler of connections that are accepted just when we are told to stop.
+
+        A server parts at once from those that have said nothing.  But whoever has only just
+        connected is about to say something.
+        """
+
+        def converse(connection: Connection) -> Coop[None]:
+            if not isinstance(connection, TlsConnection):  # whose bytes it may have already
+                with move_on_after(LINGER_SECONDS):
+                    yield from wait_readable(connection)
+            yield from site.converse(connection)
+
+        return converse
 
     # -- requests -------------------------------------------------------------------------------
 

@@ -219,7 +219,7 @@ def test_workers_that_have_answered_enough_are_replaced() -> None:
     assert "ERROR" not in arbiter.log
 
 
-@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("threads", [1, 8])
 def test_term_loses_nothing_that_was_accepted(tmp_path: Path, threads: int) -> None:
     held = tmp_path / "held"
     worker = GREENLETS if threads == 1 else WORKER
