@@ -58,13 +58,12 @@ def compress(
 
     def wrapped(request: Request) -> Coop[Response]:
         response = yield from answer(handler, request)
-        if response.status == 304:
-            _add_vary(response)
-        elif _may_pack(response, is_worth):
+        if response.status == 304 or _may_pack(response, is_worth):
+            response = response.copy()
             _add_vary(response)
             length = response.content_length
             is_asked = choose_coding(request.headers.get("accept-encoding"), ["gzip"]) == "gzip"
-            if is_asked and (length is None or length >= min_bytes):
+            if is_asked and response.status != 304 and (length is None or length >= min_bytes):
                 _pack(response, level)
         return response
 

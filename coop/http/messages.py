@@ -458,6 +458,17 @@ class Response:
         self.drop_header(name)
         self.add_header(name, value)
 
+    def copy(self) -> Response:
+        """Return another response with the same fields and the same body.
+
+        A middleware that changes more than a field changes a copy: a handler may answer with one
+        response many times.
+        """
+        twin = Response.__new__(Response)
+        for name in Response.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin
+
     def set_cookie(
         self,
         name: str,

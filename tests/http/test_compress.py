@@ -96,6 +96,13 @@ def test_not_modified_says_what_the_whole_answer_would() -> None:
     assert (304, "Accept-Encoding") == (answer.status, answer.fields["vary"])
 
 
+def test_a_response_may_be_given_to_everybody() -> None:
+    shared = Response(TEXT, 200, HTML)
+    for accept, coding in [("gzip", "gzip"), ("br", None), ("gzip", "gzip")]:
+        assert coding == ask(shared, accept).fields.get("content-encoding")
+    assert (TEXT, ["content-type"]) == (shared.body, list(shared.headers))
+
+
 def test_a_vary_is_said_once() -> None:
     for vary in ("accept-encoding", "Cookie, Accept-Encoding", "*"):
         assert vary == ask(Response(TEXT, 200, [*HTML, ("Vary", vary)])).fields["vary"]
