@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request as Wish
 from websockets.protocol import OPEN
@@ -40,6 +41,8 @@ Origins = Iterable[str | re.Pattern[str] | None] | Literal["same", "any"]
 
 #: Handed to a peer that asks for another version of the protocol (RFC 6455 section 4.4).
 _VERSION: Final = ("Sec-WebSocket-Version", "13")
+#: The fields of an answer, in the order in which websockets gives their values.
+_AGREED: Final = ("Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol")
 _WISH: Final = ("Upgrade", "websocket")
 
 #: Nothing is kept between messages: idle connections cost no memory, and all members of a room may
@@ -86,11 +89,13 @@ def upgrade(
         max_size=rules.max_message_bytes,
         logger=logger,
     )
-    answer = protocol.accept(Wish(request.target, Headers(request.headers.pairs)))
-    if answer.status_code != 101:
+    wish = Wish(request.target, Headers(request.headers.pairs))
+    try:
+        agreed = protocol.process_request(wish)
+    except InvalidHandshake as error:
+        logger.debug("%r: %s", request, error)
         return _refusal(400, "the handshake is not one of RFC 6455")
-    names = ("Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol")
-    fields = [(name, answer.headers[name]) for name in names if name in answer.headers]
+    fields = [(name, value) for name, value in zip(_AGREED, agreed, strict=True) if value]
 
     def take_over(connection: Connection, received: bytes) -> Coop[None]:
         codec = Codec(protocol, rules, received)
