@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from browser import Browser
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 SERVED_ELSEWHERE = {"http_server.py"}  # tests/http/test_sample.py
@@ -29,7 +30,7 @@ def running(name, *arguments):
     try:
         first = process.stdout.readline()
         assert first.startswith("listening on "), first + process.stderr.read()
-        yield process, int(first.rpartition(":")[2])
+        yield process, int(first.strip().rstrip("/").rpartition(":")[2])
         _, errors = process.communicate(timeout=30)
         assert (0, "") == (process.returncode, errors)
     finally:
@@ -155,6 +156,42 @@ def test_the_guest_book_is_signed_and_read():
         assert b"data: Ann B: hello\n\ndata: somebody: <hi>\n\n" == told.read()
         client.close()
         follower.close()
+
+
+def test_two_pages_chat_with_each_other(tool, tmp_path):
+    with (
+        running("09_websocket_chat.py", "--once") as (_, port),
+        Browser(tool("chromium"), tmp_path / "profile") as browser,
+    ):
+        ann, bob = (browser.open(f"http://localhost:{port}/") for _ in range(2))
+        for page, name in ((ann, "Ann"), (bob, "Bob <b>")):
+            page.wait_for("!go.disabled")
+            say(page, name)
+            page.wait_for(f"who.textContent.includes({name!r})")
+        say(bob, "Is <i>anybody</i> there? ☺")
+        assert "Is <i>anybody</i> there? ☺" == ann.wait_for(
+            "document.querySelector('.said p')?.textContent"
+        )
+        say(ann, "I am!")
+        say(ann, "Welcome.")
+        assert ["I am!", "Welcome."] == bob.wait_for(
+            "(words => words.length == 2 && words)"
+            "([...document.querySelectorAll('.said:not(.mine) p')].map(each => each.textContent))"
+        )
+        assert ["AAnn", "BBob <b>"] == bob.evaluate(
+            "[...who.children].map(each => each.textContent)"
+        )
+        ann.take_picture(tmp_path / "chat.png")
+        assert (tmp_path / "chat.png").stat().st_size > 5000
+        bob.evaluate("ws.close()")
+        ann.wait_for(
+            "document.querySelector('.note:last-child')?.textContent == 'Bob <b> has left'"
+        )
+        ann.evaluate("ws.close()")
+
+
+def say(page, words):
+    page.evaluate(f"text.value = {words!r}; form.requestSubmit()")
 
 
 def test_every_sample_is_run_by_the_suite():
