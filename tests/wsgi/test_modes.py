@@ -461,6 +461,29 @@ def test_an_application_hears_that_its_client_has_left(mode: str) -> None:
     assert [coop.ClosedError] == ended
 
 
+@pytest.mark.parametrize(
+    ("mode", "told"), [("executor", coop.ClosedError), ("greenlet", coop.Cancelled)]
+)
+def test_a_client_that_leaves_ends_a_wait(mode: str, told: type[BaseException]) -> None:
+    begun: list[int] = []
+    ended: list[type[BaseException]] = []
+
+    def wait_for_ever() -> Gen[None]:
+        begun.append(1)
+        yield from coop.Event().wait()
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        try:
+            coop.wsgi.wait(wait_for_ever)
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+        return []
+
+    visit(application, lambda hall: leave(hall, begun), mode)
+    assert [told] == ended
+
+
 def test_one_that_does_not_mind_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     begun: list[int] = []
 
