@@ -23,7 +23,7 @@ def add_options(parser: ArgumentParser) -> None:
 def estimate(options: Namespace) -> float:
     """Return about how many seconds this will take."""
     slices = (options.rounds + WARM_UPS) * (options.seconds + echo.SETTLING_SECONDS)
-    return (slices + echo.START_ESTIMATE) * len(choose(PEERS, options.peers))
+    return float((slices + echo.START_ESTIMATE) * len(choose(PEERS, options.peers)))
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:

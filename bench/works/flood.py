@@ -40,7 +40,7 @@ def estimate(options: Namespace) -> float:
     """Return about how many seconds this will take."""
     slices = 2 * (options.rounds + WARM_UPS) * (options.seconds + echo.SETTLING_SECONDS)
     opening = echo.START_ESTIMATE + 2 * options.connections * echo.CONNECT_ESTIMATE
-    return (slices + opening) * len(choose(PEERS, options.peers))
+    return float((slices + opening) * len(choose(PEERS, options.peers)))
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:

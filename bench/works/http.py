@@ -102,7 +102,7 @@ def estimate(options: Namespace) -> float:
     """Return about how many seconds this will take."""
     slices = (options.rounds + WARM_UPS) * len(options.cases)
     each = slices * (options.seconds + SLICE_ESTIMATE) + 4 * echo.START_ESTIMATE
-    return each * len(choose(PEERS, options.peers))
+    return float(each * len(choose(PEERS, options.peers)))
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:

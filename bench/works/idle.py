@@ -45,7 +45,7 @@ def estimate(options: Namespace) -> float:
     watched = len(options.connections) * (options.seconds + 0.2)
     each = START_ESTIMATE + max(options.connections) * CONNECT_ESTIMATE + watched
     servers = sum(len(choose_known(PEERS[kind], options.peers)) for kind in options.kinds)
-    return options.rounds * servers * each
+    return float(options.rounds * servers * each)
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:

@@ -1,10 +1,11 @@
 """Lines: CPU time of one line read and sent back, one at a time or sixteen in one go."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from bench.peers import choose, compiled_server, node_server, python_server
-from bench.processes import start_all, stop_all
+from bench.processes import Server, start_all, stop_all
 from bench.results import Case
 from bench.rounds import WARM_UPS, alternate
 from bench.works import echo
@@ -38,7 +39,7 @@ def estimate(options: Namespace) -> float:
     """Return about how many seconds this will take."""
     slices = (options.rounds + WARM_UPS) * len(options.pipelined)
     each = slices * (options.seconds + echo.SETTLING_SECONDS) + echo.START_ESTIMATE
-    return each * len(choose(PEERS, options.peers))
+    return float(each * len(choose(PEERS, options.peers)))
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
@@ -47,18 +48,25 @@ def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
     cases = []
     try:
         for lines in options.pipelined:
-            name = f"{options.connections:,} connections × {options.bytes:,} bytes"
-            name += f", {lines} lines in one go" if lines > 1 else ", one line at a time"
-            print(f"measuring: {name}", flush=True)
-            with ExitStack() as stack:
-                size = (options.connections, options.bytes)
-                loads, failures = echo.open_loads(servers, *size, stack, lines)
-                run = {peer: load.run for peer, load in loads.items()}
-                slices, failed = alternate(
-                    list(run), lambda peer, run=run: run[peer](options.seconds), options.rounds
-                )
-            cases.append(echo.case_of(name, slices))
-            skipped |= {f"{peer}, {name}": err for peer, err in (failures | failed).items()}
+            case, failures = measure_case(servers, lines, options)
+            cases.append(case)
+            skipped |= {f"{peer}, {case.name}": reason for peer, reason in failures.items()}
     finally:
         stop_all(servers)
     return cases, skipped
+
+
+def measure_case(
+    servers: Sequence[Server], lines: int, options: Namespace
+) -> tuple[Case, dict[str, str]]:
+    """Measure so many lines in one go in alternating slices."""
+    depth = f"{lines} lines in one go" if lines > 1 else "one line at a time"
+    name = f"{options.connections:,} connections × {options.bytes:,} bytes, {depth}"
+    print(f"measuring: {name}", flush=True)
+    with ExitStack() as stack:
+        size = (options.connections, options.bytes)
+        loads, failures = echo.open_loads(servers, *size, stack, lines)
+        slices, failed = alternate(
+            list(loads), lambda peer: loads[peer].run(options.seconds), options.rounds
+        )
+    return echo.case_of(name, slices), failures | failed

@@ -39,7 +39,8 @@ def add_options(parser: ArgumentParser) -> None:
 
 def estimate(options: Namespace) -> float:
     """Return about how many seconds this will take."""
-    return options.rounds * len(choose(PEERS, options.peers)) * options.count * SECONDS_ESTIMATE
+    tasks = options.rounds * options.count * len(choose(PEERS, options.peers))
+    return float(tasks * SECONDS_ESTIMATE)
 
 
 def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
