@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
 
 def run_all(options: argparse.Namespace) -> None:
     """Run every work in a process of its own; one that fails does not keep the others."""
-    names = options.works or list(WORKS)
+    names = known(options.works) or list(WORKS)
     commit = environment.coop_version()
     done = [name for name in names if options.resume and is_recorded_of(name, commit)]
     names = [name for name in names if name not in done]
@@ -111,12 +111,23 @@ def run_all(options: argparse.Namespace) -> None:
     failed, begin = [], time.monotonic()
     for name in names:
         print(f"\n== {name}, {minutes(time.monotonic() - begin)} after the start", flush=True)
-        command = [sys.executable, "-m", "bench", name, *["--record"][: options.record]]
-        if subprocess.run(command, cwd=REPOSITORY).returncode:
+        if run_apart(name, options.record):
             failed.append(name)
     print(f"\ntook {minutes(time.monotonic() - begin)}")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}; again: python -m bench all {' '.join(failed)}")
+
+
+def run_apart(name: str, is_recording: bool) -> int:
+    """Run a work in a process of its own and return its code; ended together with this one."""
+    command = [sys.executable, "-m", "bench", name, *["--record"][:is_recording]]
+    process = subprocess.Popen(command, cwd=REPOSITORY)
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
 
 
 def is_recorded_of(name: str, commit: str) -> bool:
@@ -157,9 +168,16 @@ def draw_charts(options: argparse.Namespace) -> None:
     draw(*recorded(options.works))
 
 
+def known(names: list[str]) -> list[str]:
+    """Return the names if all are names of works; else exit and say which are not."""
+    if unknown := [name for name in names if name not in WORKS]:
+        sys.exit(f"no work is called {', '.join(unknown)}; there are: {', '.join(WORKS)}")
+    return names
+
+
 def recorded(names: list[str]) -> list[str]:
     """Return the works asked for, or all that have a result."""
-    return names or [name for name in WORKS if results.is_recorded(name)]
+    return known(names) or [name for name in WORKS if results.is_recorded(name)]
 
 
 def draw(*names: str) -> None:
