@@ -27,6 +27,7 @@ _TCP_KEEPIDLE: Final[int | None] = getattr(  # macOS calls it KEEPALIVE
 )
 _TCP_KEEPINTVL: Final[int | None] = getattr(socket, "TCP_KEEPINTVL", None)
 _TCP_KEEPCNT: Final[int | None] = getattr(socket, "TCP_KEEPCNT", None)
+_TCP_NOTSENT_LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _LINGER: Final = struct.Struct("HH" if os.name == "nt" else "ii")
 _HAS_SENDMSG: Final = hasattr(socket.socket, "sendmsg")
 _MOST_PARTS: Final = 1024  # IOV_MAX of Linux, macOS and the BSDs; POSIX promises 16
@@ -197,6 +198,16 @@ class TcpSocket(StreamSocket):
     def set_nodelay(self, on: bool = True) -> None:
         """Send small pieces at once, rather than wait to join them (Nagle's algorithm)."""
         self.set_option(IPPROTO_TCP, socket.TCP_NODELAY, on)
+
+    def set_unsent_bytes(self, count: int) -> None:
+        """Have the system hold about so much that is not on its way yet.
+
+        What a listener accepts inherits it.  What is on its way is not counted: a fast peer is as
+        fast as before, and a slow one does not fill a buffer of megabytes.  No effect where the
+        system knows no TCP_NOTSENT_LOWAT.
+        """
+        if _TCP_NOTSENT_LOWAT is not None:
+            self.set_option(IPPROTO_TCP, _TCP_NOTSENT_LOWAT, count)
 
     def set_keepalive(
         self, on: bool = True, *, idle: int = 120, interval: int = 15, count: int = 4

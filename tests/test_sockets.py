@@ -197,6 +197,7 @@ def test_close_is_idempotent(listener: TcpSocket) -> None:
         lambda sock: sock.bytes_pending(),
         lambda sock: sock.pending_error(),
         lambda sock: sock.set_nodelay(),
+        lambda sock: sock.set_unsent_bytes(1),
         lambda sock: sock.local_address,
         lambda sock: sock.fileno(),
         lambda sock: sock.detach(),

@@ -34,6 +34,10 @@ class Limits:
     chunk_extension_bytes: int = 32 * 1024
     #: Most bytes of a body nobody read that are thrown away to keep the connection.
     discard_bytes: int = 64 * 1024
+    #: Most bytes of an answer that the system holds for a client that does not take them, behind
+    #: those on their way; where it can be told (TCP_NOTSENT_LOWAT).  Left to itself, Linux holds
+    #: megabytes, and a thousand slow readers leave it no memory for anybody.
+    unsent_bytes: int = 128 * 1024
     #: Most requests on one connection: the answer to the last says ``Connection: close``.
     requests_per_connection: int | None = None
     #: Most connections at once from one address, an IPv6 one counted by its first 64 bits.  Those

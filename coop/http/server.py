@@ -62,6 +62,15 @@ def serve(
     site = Site(
         app, limits=limits, deadlines=deadlines, server_name=server_name, access_log=access_log
     )
+
+    def begin(server: streams.Server) -> None:
+        for each in server.listeners:
+            set_unsent_bytes = getattr(each.socket, "set_unsent_bytes", None)
+            if set_unsent_bytes is not None:
+                set_unsent_bytes(limits.unsent_bytes)
+        if on_listening is not None:
+            on_listening(server)
+
     return streams.serve(
         site.converse,
         host,
@@ -75,6 +84,6 @@ def serve(
         tls=tls,
         handshake_timeout=handshake_timeout,
         proxy_protocol=proxy_protocol,
-        on_listening=on_listening,
+        on_listening=begin,
         heed_signals=heed_signals,
     )
