@@ -79,7 +79,7 @@ class Adapter:
 
 def _answer(request: Request, call: Call, stage: Stage, piece: Piece | None) -> Response:
     """Fill in the body of the answer, whose first piece has come, or which has none."""
-    response = call.response
+    response, call.response = call.response, None  # whose body will know the stage, and that us
     assert response is not None  # or there would have been an error
     if response.status in BODILESS:
         stage.close()

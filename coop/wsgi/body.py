@@ -11,7 +11,7 @@ import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from coop.http.messages import Request
 from coop.traps import Coop
@@ -88,3 +88,12 @@ class BodyReader(io.RawIOBase):
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
+
+    def close(self) -> None:
+        """Read no more."""
+        self._wait = _refuse  # it leads to the stage, which would lead back here
+        super().close()
+
+
+def _refuse(*_: Any) -> NoReturn:
+    raise ValueError("the body was closed")

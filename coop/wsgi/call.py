@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
@@ -76,11 +76,11 @@ class Call:
         #: Whether the answer is a single piece and all there is.
         self.is_whole = False
         #: Takes what is given to ``write``; set by whoever runs the call.
-        self.emit: Callable[[Piece], None] = self._refuse_piece
+        self.emit: Callable[[Piece], None] = refuse_piece
         self._application = application
         self._is_written = False
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Generator[Piece, None, None]:
         """Run the application and give what it answers; empty pieces too: it has nothing yet.
 
         Errors: the application's; ApplicationError.
@@ -173,9 +173,10 @@ class Call:
         self._begin()
         return region
 
-    @staticmethod
-    def _refuse_piece(piece: Piece) -> None:
-        raise ApplicationError("write was called before the application was")
+
+def refuse_piece(piece: Piece) -> None:
+    """Take no piece: what ``emit`` is while the application does not run."""
+    raise ApplicationError("write was called while the application did not run")
 
 
 def _make_head(status: str, headers: list[tuple[str, str]]) -> Response:

@@ -15,16 +15,18 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future as Answer
-from contextlib import closing, suppress
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from coop.executors import Executor, Future
 from coop.groups import as_generator
 from coop.http.messages import FileRegion
 from coop.outcomes import ClosedError, MisuseError
+from coop.scheduler import Scheduler
 from coop.traps import Coop, Waiter, current_scheduler, running
 from coop.wsgi.call import Call, Piece
-from coop.wsgi.stage import Stage
+from coop.wsgi.stage import WaitingStage
 
 logger = logging.getLogger("coop.wsgi")
 
@@ -55,7 +57,7 @@ class _Turn(Waiter):
         return "the application, in another thread"
 
 
-class ExecutorStage(Stage):
+class ExecutorStage(WaitingStage):
     """The application runs in an executor, from its first line to its ``close``."""
 
     __slots__ = ("_events", "_executor", "_future", "_is_closed", "_scheduler", "_turn", "_unheard")
@@ -71,15 +73,14 @@ class ExecutorStage(Stage):
         self._is_closed = False
         #: Bytes that the thread has given since it last heard from the task; the thread's own.
         self._unheard = 0
-        call.emit = self._give
 
     # -- the task's side ------------------------------------------------------------------------
 
     def next_piece(self) -> Coop[Piece | None]:
         """Take the next piece that the thread has made, and do meanwhile what it wishes."""
         if self._future is None:
-            self._future = self._executor.submit(self._context.run, self._perform)
-            self._future.add_done_callback(self._ring)
+            self._future = self._executor.submit(self._context.run, self._perform_alone)
+            self._future.add_done_callback(partial(_ring, self._scheduler, self._turn))
         while isinstance(event := (yield from self._next_event(self._future)), _Wish):
             yield from self._fulfil(event)
         return event
@@ -120,13 +121,10 @@ class ExecutorStage(Stage):
 
     # -- the application's side -----------------------------------------------------------------
 
-    def _perform(self) -> None:
-        """Run the application to its end."""
+    def _perform_alone(self) -> None:
+        """Run the application; nobody asks for its result when its client has left."""
         try:
-            with closing(self._call.pieces()) as pieces:  # type: ignore[type-var]
-                for piece in pieces:
-                    if piece:
-                        self._give(piece)
+            self._perform()
         except Exception as error:
             if not self._is_closed:
                 raise
@@ -158,9 +156,10 @@ class ExecutorStage(Stage):
         if len(self._events) == 1:  # or the task has not yet taken what it was rung for
             self._scheduler.call_threadsafe(self._turn.wake)
 
-    def _ring(self, _: object) -> None:
-        with suppress(ClosedError):  # the run is over: nobody wants to know any more
-            self._scheduler.call_threadsafe(self._turn.wake)
+
+def _ring(scheduler: Scheduler, turn: _Turn, _: object) -> None:
+    with suppress(ClosedError):  # the run is over: nobody wants to know any more
+        scheduler.call_threadsafe(turn.wake)
 
 
 def _do_nothing() -> Coop[None]:

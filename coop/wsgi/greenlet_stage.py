@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any, Final
 
 from coop.groups import as_generator
 from coop.outcomes import ClosedError, MisuseError
 from coop.traps import Coop
 from coop.wsgi.call import Call, Piece
-from coop.wsgi.stage import Stage
+from coop.wsgi.stage import WaitingStage
 
 try:
     import greenlet
@@ -47,7 +46,7 @@ def check_greenlet() -> None:
         raise ImportError("mode='greenlet' needs greenlet: pip install 'coop-net[greenlet]'")
 
 
-class GreenletStage(Stage):
+class GreenletStage(WaitingStage):
     """The application runs in a greenlet, from its first line to its ``close``."""
 
     __slots__ = ("_greenlet", "_hub")
@@ -58,7 +57,6 @@ class GreenletStage(Stage):
         self._hub = greenlet.getcurrent()
         self._greenlet = greenlet.greenlet(self._perform)
         self._greenlet.gr_context = self._context
-        call.emit = self._give
 
     # -- the task's side ------------------------------------------------------------------------
 
@@ -95,12 +93,6 @@ class GreenletStage(Stage):
         self._call.release()
 
     # -- the application's side -----------------------------------------------------------------
-
-    def _perform(self) -> None:
-        """Run the application to its end."""
-        with closing(self._call.pieces()) as pieces:  # type: ignore[type-var]
-            for piece in pieces:
-                self._give(piece)
 
     def _give(self, piece: Piece) -> None:
         if piece:

@@ -1,20 +1,21 @@
 """The stage: where an application runs, and how its waits become those of a task.
 
 What lives here: Stage, what an adapter asks of any; InlineStage, on which nothing can be waited
-for; and ``wait``, for applications.  What it must not know: HTTP, threads, greenlets.
-Stands on: call, traps.
+for; WaitingStage, what the others have in common; and ``wait``, for applications.
+What it must not know: HTTP, threads, greenlets.  Stands on: call, traps.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from contextvars import ContextVar, copy_context
 from typing import Any, Final
 
 from coop.outcomes import MisuseError
 from coop.traps import Coop
-from coop.wsgi.call import Call, Piece
+from coop.wsgi.call import Call, Piece, refuse_piece
 
 
 class Stage:
@@ -22,14 +23,13 @@ class Stage:
 
     __slots__ = ("_call", "_context")
 
-    #: Whether the application may wait: whether ``wait`` is of use.
-    can_wait = True
+    #: Whether the application may wait: whether it is a WaitingStage.
+    can_wait = False
 
     def __init__(self, call: Call) -> None:
         self._call = call
         #: The context variables of this call: no other call sees what it sets.
         self._context = copy_context()
-        self._context.run(_present_stage.set, self)
 
     def next_piece(self) -> Coop[Piece | None]:
         """Let the application go on until it gives a piece, and return that; None at the end.
@@ -40,7 +40,7 @@ class Stage:
 
     def wait(self, function: Callable[..., Coop[Any]], *args: Any) -> Any:
         """From the application: have the task run ``function(*args)``; return its result."""
-        raise NotImplementedError
+        raise MisuseError(f"an application cannot wait on {self!r}")
 
     def close(self) -> None:
         """Have the application end, if it has not.  Never waits; again: no effect."""
@@ -51,8 +51,6 @@ class InlineStage(Stage):
     """The application runs in the task's own step, and cannot wait."""
 
     __slots__ = ("_pieces", "_written")
-
-    can_wait = False
 
     def __init__(self, call: Call) -> None:
         super().__init__(call)
@@ -74,18 +72,37 @@ class InlineStage(Stage):
                 yield None
         return written.popleft() if written else None
 
-    def wait(self, function: Callable[..., Coop[Any]], *args: Any) -> Any:
-        """Refuse."""
-        raise MisuseError(
-            "an application that runs inline cannot wait: adapt it with mode='greenlet' or "
-            "mode='executor'"
-        )
-
     def close(self) -> None:
         """End the application where it stands."""
         self._written.clear()
-        self._context.run(self._pieces.close)  # type: ignore[attr-defined]
+        self._context.run(self._pieces.close)
         self._call.release()
+
+
+class WaitingStage(Stage):
+    """The application runs beside the task, and hands over what it gives and what it wants."""
+
+    __slots__ = ()
+
+    can_wait = True
+
+    def _perform(self) -> None:
+        """Run the application to its end: what a thread does, or a greenlet."""
+        call = self._call
+        # Only meanwhile do these two know the stage: it must not be left to the cycle collector.
+        call.emit = self._give
+        _present_stage.set(self)
+        try:
+            with closing(call.pieces()) as pieces:
+                for piece in pieces:
+                    self._give(piece)
+        finally:
+            call.emit = refuse_piece
+            _present_stage.set(None)
+
+    def _give(self, piece: Piece) -> None:
+        """From the application: hand over a piece, or an empty one: it has nothing yet."""
+        raise NotImplementedError
 
 
 _present_stage: Final[ContextVar[Stage | None]] = ContextVar("coop.wsgi stage", default=None)
@@ -100,5 +117,8 @@ def wait(function: Callable[..., Coop[Any]], *args: Any) -> Any:
     """
     stage = _present_stage.get()
     if stage is None:
-        raise MisuseError("coop.wsgi.wait works inside an application that coop.wsgi.adapt serves")
+        raise MisuseError(
+            "coop.wsgi.wait works inside an application that coop.wsgi.adapt runs with "
+            "mode='greenlet' or mode='executor'"
+        )
     return stage.wait(function, *args)

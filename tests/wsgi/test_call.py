@@ -468,5 +468,5 @@ def test_each_cell_of_the_table_holds(state: CallState, event: str) -> None:
 
 def test_write_is_of_no_use_where_nobody_runs_the_call() -> None:
     call = Call(text(), {})
-    with pytest.raises(ApplicationError, match="before the application was"):
+    with pytest.raises(ApplicationError, match="while the application did not run"):
         call.start_response("200 OK", [])(b"a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import ContextVar
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from http_kit import Client, Hall, get, post
-from kit import Gen, wait_until
+from kit import Gen, no_collector, wait_until
 from wsgi_kit import ask, each_mode, each_waiting_mode, text, visit
 
 import coop
@@ -544,6 +545,36 @@ def test_the_end_of_the_server_ends_the_application(mode: str) -> None:
 
     visit(application, visitor, mode)
     assert [True] == ended
+
+
+@each_mode
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_call_is_freed_when_it_is_over(mode: str, pieces: int) -> None:
+    calls: list[weakref.ref[Any]] = []
+
+    class Noted(dict[str, Any]):
+        """An environ that can be referred to weakly."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        noted = environ["noted"] = Noted()
+        calls.append(weakref.ref(noted))
+        environ["wsgi.input"].read()
+        start_response("200 OK", [])
+        return [b"piece"] if pieces == 1 else iter([b"piece"] * pieces)
+
+    def visitor(hall: Hall) -> Gen[None]:
+        client = yield from hall.enter()
+        with no_collector():
+            for size in (0, 10, 70_000):
+                yield from client.ask(post(bytes(size)))
+            yield from client.ask(get())  # the connection may keep the last one
+            for _ in range(1000):
+                yield from coop.sleep(0.001)
+                if all(call() is None for call in calls[:-1]):
+                    return
+            raise AssertionError("they are left to the collector")
+
+    visit(application, visitor, mode)
 
 
 # -- executors ----------------------------------------------------------------------------------
