@@ -62,15 +62,6 @@ def serve(
     site = Site(
         app, limits=limits, deadlines=deadlines, server_name=server_name, access_log=access_log
     )
-
-    def begin(server: streams.Server) -> None:
-        for each in server.listeners:
-            set_unsent_bytes = getattr(each.socket, "set_unsent_bytes", None)
-            if set_unsent_bytes is not None:
-                set_unsent_bytes(limits.unsent_bytes)
-        if on_listening is not None:
-            on_listening(server)
-
     return streams.serve(
         site.converse,
         host,
@@ -84,6 +75,22 @@ def serve(
         tls=tls,
         handshake_timeout=handshake_timeout,
         proxy_protocol=proxy_protocol,
-        on_listening=begin,
+        on_listening=_beginning(limits, on_listening),
         heed_signals=heed_signals,
     )
+
+
+def _beginning(
+    limits: Limits, on_listening: Callable[[streams.Server], object] | None
+) -> Callable[[streams.Server], object]:
+    """Return what tells the system of the limits, before anything is accepted."""
+
+    def begin(server: streams.Server) -> None:
+        for each in server.listeners:
+            set_unsent_bytes = getattr(each.socket, "set_unsent_bytes", None)
+            if set_unsent_bytes is not None:
+                set_unsent_bytes(limits.unsent_bytes)
+        if on_listening is not None:
+            on_listening(server)
+
+    return begin
