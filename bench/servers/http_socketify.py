@@ -28,9 +28,15 @@ def file(response, request):
     reply(response, BINARY, Path(file_of(request.get_url())).read_bytes())
 
 
-async def take(response, request):
-    body = await response.get_data()
-    reply(response, *answer(body.getvalue()))
+def take(response, request):
+    body = bytearray()
+
+    def on_data(response, piece, is_last):
+        body.extend(piece or b"")
+        if is_last:
+            reply(response, *answer(bytes(body)))
+
+    response.on_data(on_data)
 
 
 if __name__ == "__main__":
