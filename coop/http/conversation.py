@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from http import HTTPStatus
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,7 @@ from coop.http.errors import HttpError
 from coop.http.exchange import EXCHANGE_LIFE, Exchange, ExchangeState
 from coop.http.head import NO_BODY
 from coop.http.messages import BODILESS, Request, Response
+from coop.http.pages import error_page
 from coop.http.record import CLIENT_GONE, AccessRecord
 from coop.http.upgrade import Upgrade
 from coop.outcomes import WOULDBLOCK, Cancelled, IncompleteError, MisuseError
@@ -254,7 +254,7 @@ class Conversation:
         body = answer.body
         if (
             type(body) is not bytes
-            or request.framing is not NO_BODY
+            or (request.framing is not NO_BODY and not self._is_as_without_body(request))
             or request.method == "HEAD"
             or answer.should_close
             or answer.status in BODILESS
@@ -262,8 +262,7 @@ class Conversation:
             or self._task.soft_cancelled
         ):
             return False
-        lines = self._site.date_lines(self._task.scheduler.now)
-        data = answer.message(lines)
+        data = answer.message(self._site.date_lines(self._task.scheduler.now))
         try:
             sent = self._connection.socket.send(data)
         except OSError:
@@ -277,13 +276,24 @@ class Conversation:
         self._rest = data[sent or 0 :]
         return False
 
+    def _is_as_without_body(self, request: Request) -> bool:
+        """Whether the body is read, and leaves nothing to think of but the next request."""
+        is_read = self._parser.state is ParserState.HEAD and not self._must_close
+        return (
+            is_read
+            and not self._awaits_continue
+            and request.framing.keep_alive
+            and request.minor == 1
+        )
+
     def _deliver(self, request: Request | None, answer: Response) -> Coop[bool]:
         """Send an answer of any kind, and close it; return whether the connection goes on."""
         self._exchange.advance("answer")
         is_whole = False
         try:
             if self._rest:
-                yield from self._send_rest()
+                rest, self._rest = self._rest, b""
+                yield from self._connection.sendall(rest)
                 keep = is_whole = True
             else:
                 keep, is_whole = yield from self._send(request, answer)
@@ -293,11 +303,6 @@ class Conversation:
         if keep and not self._parser.is_body_read:
             keep = yield from self._discard()
         return self._end_exchange(keep=keep)
-
-    def _send_rest(self) -> Coop[None]:
-        """Send what the system did not take at once."""
-        rest, self._rest = self._rest, b""
-        yield from self._connection.sendall(rest)
 
     def _send(self, request: Request | None, answer: Response) -> Coop[tuple[bool, bool]]:
         """Send an answer; return whether the connection may go on, and whether all was sent."""
@@ -369,8 +374,7 @@ class Conversation:
     def _report(self, request: Request | None, answer: Response, *, is_whole: bool = True) -> None:
         """Tell the access log what became of a request."""
         delivery, self._delivery = self._delivery, None
-        access_log = self._site.access_log
-        if access_log is None:
+        if (access_log := self._site.access_log) is None:
             return
         record = AccessRecord(
             request,
@@ -506,8 +510,3 @@ class Conversation:
             logger.debug("%r: %s", self._connection, error)
             return False
         return True
-
-
-def error_page(status: int, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """Return the answer to an error: its number and name, and nothing that could tell on us."""
-    return Response(f"{status} {HTTPStatus(status).phrase}\n", status, headers)
