@@ -24,6 +24,8 @@ WISH = (
     b"GET /ws?room=1 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
+#: Nobody is given up: a clock that leaps would do so at the first moment without an event.
+PATIENT = Rules(ping_interval=1e12, ping_timeout=1e12)
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
 
@@ -140,7 +142,7 @@ def visit(
     """Run ``visitor(hall)`` against a server of WebSockets, in a world whose clock leaps."""
 
     def app(request: coop.http.Request) -> coop.http.Response:
-        return coop.ws.upgrade(request, handler, **(options or {}))
+        return coop.ws.upgrade(request, handler, **{"rules": PATIENT, **(options or {})})
 
     return http_kit.visit(app, visitor, **serving)
 

@@ -230,6 +230,12 @@ class WebSocket(Outbox):
         """Act on what came beside messages: pings, pongs, the peer's Close, a broken rule."""
         codec = self._codec
         codec.has_news = False
+        if codec.is_over and self.state is not WebSocketState.CLOSED:
+            # First of all: to send may be to learn that the connection is lost.
+            if codec.failure is not None:
+                self._finish("failed", *codec.failure)
+            else:
+                self._finish("close_received", *(codec.close_received or (ABNORMAL, "")))
         replies, codec.replies = codec.replies, []
         for frame in replies:
             if frame[0] & 0x0F == _PONG:
@@ -240,11 +246,6 @@ class WebSocket(Outbox):
         for payload in codec.pongs:
             self._note_pong(payload)
         codec.pongs.clear()
-        if codec.is_over and self.state is not WebSocketState.CLOSED:
-            if codec.failure is not None:
-                self._finish("failed", *codec.failure)
-            else:
-                self._finish("close_received", *(codec.close_received or (ABNORMAL, "")))
 
     def _note_pong(self, payload: bytes) -> None:
         """Take note of a pong: it answers its ping, and those before it (RFC 6455 5.5.3)."""
@@ -444,8 +445,9 @@ class WebSocket(Outbox):
 
     def _break_off(self, reason: str) -> None:
         """End at once what cannot be mended."""
-        self._put(self._codec.encode_close(INTERNAL_ERROR, reason))
+        frame = self._codec.encode_close(INTERNAL_ERROR, reason)
         self._finish("failed", INTERNAL_ERROR, reason)
+        self._put(frame)
         self._connection.close()
 
     def _finish(self, event: str, code: int, reason: str) -> None:

@@ -71,20 +71,20 @@ def test_a_slow_reader_is_put_out_and_holds_up_nobody() -> None:
     message = b"x" * 100_000
 
     def visitor(hall: Hall) -> Gen[tuple[int, list[int]]]:
-        slow = yield from enter(hall, receive_buffer_bytes=4096)
+        slow = yield from enter(hall, receive_buffer_bytes=30_000)
         quick = yield from enter(hall)
         yield from kit.wait_until(lambda: len(chat.room) == 2)
         heard = 0
-        for _ in range(100):
+        for _ in range(60):
             yield from quick.say(frame(TEXT, message))
             heard += len((yield from quick.hear()).data)
         assert 1 == len(chat.room)
         return heard, [each.opcode for each in (yield from slow.hear_end())]
 
     heard, slow = visit(chat, visitor)
-    assert 100 * len(message) == heard
+    assert 60 * len(message) == heard
     assert [CLOSE] == [opcode for opcode in slow if opcode != TEXT]
-    assert len(slow) < 100
+    assert len(slow) < 60
     assert 1013 in chat.ended
 
 
@@ -92,7 +92,7 @@ def test_who_never_reads_is_cut_off_in_the_end() -> None:
     chat = Chat(max_behind_bytes=1000, close_code=1008)
 
     def visitor(hall: Hall) -> Gen[None]:
-        yield from enter(hall, receive_buffer_bytes=4096)
+        yield from enter(hall, receive_buffer_bytes=30_000)
         yield from kit.wait_until(lambda: len(chat.room) == 1)
         while len(chat.room):
             chat.room.broadcast(b"x" * 100_000)
