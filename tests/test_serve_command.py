@@ -102,10 +102,12 @@ def serving(place: Path, *arguments: str, **changes: str) -> Iterator[tuple[Proc
 def wait_for(process: Process, pattern: str) -> str:
     """Read what it says until a line has this in it; return the group, or the line."""
     assert process.stderr is not None
+    said = []
     for line in process.stderr:
         if found := re.search(pattern, line):
             return found[found.re.groups and 1].rstrip(",")
-    raise AssertionError(f"it never said {pattern}")
+        said.append(line)
+    raise AssertionError(f"it never said {pattern}, but {''.join(said)}")
 
 
 def end(process: Process, number: int = signal.SIGTERM) -> tuple[int, str, str]:
@@ -302,7 +304,7 @@ def test_it_serves_in_several_places_logs_and_ends_in_order(place: Path) -> None
         assert "one, asked by" in hear(slow)
         out, err = process.communicate(timeout=20)
     assert (0, 2) == (process.returncode, len(out.splitlines()))
-    assert "coop: stopping: 1 connections may finish within 30 s\n" == err
+    assert "INFO coop.serve: stopping: 1 connections may finish within 30 s\n" == err
 
 
 def test_a_second_signal_ends_it_now(place: Path) -> None:
@@ -378,7 +380,12 @@ def test_the_health_fails_first_and_a_proxy_names_its_client(place: Path) -> Non
         wait_for(process, "stopping in 600 s: not ready from now on")
         assert "HTTP/1.1 503 " in ask(url, "/healthz", said)
         assert "one, asked by" in ask(url, "/", said), "all else goes on"
-        assert 143 == end(process)[0]
+        code, out, _ = end(process)
+    assert 143 == code
+    expected = [("/", 200), ("/healthz", 503), ("/", 200)]  # a health that is well is not logged
+    assert [f'192.0.2.7 "GET {path} HTTP/1.1" {status}' for path, status in expected] == [
+        re.sub(r" - - \[.*?\]| \d+$", "", line) for line in out.splitlines()
+    ]
 
 
 def test_a_sighup_reads_the_certificate_again(place: Path) -> None:

@@ -28,7 +28,7 @@ from coop.groups import Group, group
 from coop.http import access
 from coop.http.health import Health
 from coop.http.messages import Request
-from coop.http.record import AccessLog
+from coop.http.record import AccessLog, AccessRecord
 from coop.http.server import serve as serve_http
 from coop.notify import notify_manager
 from coop.runtime import run
@@ -73,7 +73,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     target = find_target(options.target, wishes_of(options))
-    logging.basicConfig(format="coop: %(message)s")  # without effect if the application has its own
+    # Without effect where the application has set up its own.
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("coop").setLevel(options.log_level.upper())
     _raise_descriptor_limit()
     service = _Service(options, target, _tls_context(options))
@@ -221,7 +222,18 @@ def _access_log(options: argparse.Namespace) -> AccessLog | None:
         return None
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
-    return _FORMATS[options.access_log](sys.stdout)
+    log = _FORMATS[options.access_log](sys.stdout)
+    return log if options.health is None else _without(options.health, log)
+
+
+def _without(path: str, log: AccessLog) -> AccessLog:
+    """Leave out what a balancer asks each second, as long as all is well."""
+
+    def log_others(record: AccessRecord) -> None:
+        if record.status != 200 or record.request is None or record.request.path != path:
+            log(record)
+
+    return log_others
 
 
 def _raise_descriptor_limit() -> None:
