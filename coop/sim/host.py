@@ -131,8 +131,9 @@ class Host:
         self._boot()
 
     def restart(self) -> None:
-        """Crash and start again."""
-        self.crash()
+        """Start the program again, crashing it first if it runs.  Errors: as ``start``."""
+        if self.state is HostState.RUNNING:
+            self.crash()
         self.start()
 
     @property

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from coop.groups import as_generator
 from coop.outcomes import CoopError, Deadlock, MisuseError
 from coop.sim.faults import CRASH, HOST_ORDER, STALL, Faults, Plan
-from coop.sim.host import Host, HostState, Program
+from coop.sim.host import Host, Program
 from coop.sim.links import Link, Message
 from coop.sim.sealed import FAMILIES, sealed
 from coop.sim.world import World, place_of
@@ -160,11 +160,8 @@ class Simulation:
         self._host(name).crash(power=power)
 
     def restart(self, name: str) -> None:
-        """Start a host's program again, crashing it first if it runs."""
-        host = self._host(name)
-        if host.state is HostState.RUNNING:
-            host.crash()
-        host.start()
+        """Start a host's program again, crashing it first if it runs: see ``Host.restart``."""
+        self._host(name).restart()
 
     # -- asking -------------------------------------------------------------------------------
 

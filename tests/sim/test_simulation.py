@@ -161,7 +161,7 @@ def test_a_killed_host_refuses_until_it_starts_again():
             assert b"" == (yield from conn.recv())
         with pytest.raises(ConnectionRefusedError):
             yield from talk()
-        sim.restart("server")
+        host.restart()
         assert 2 == host.starts
         return (yield from talk())
 
