@@ -5,6 +5,9 @@ give to ``serve(access_log=…)``.  What it must not know: when it is called.  S
 
 Nothing that a client sends can end a line or pass for another field: in the two text formats what
 is not printable ASCII, quotes and backslashes are written as ``\\xHH``.
+
+Lines are written in the connection's own step: a target that blocks holds everybody up.  Where that
+may be (a full disk, a slow pipe), give a logger with ``logging.handlers.QueueHandler``.
 """
 
 from __future__ import annotations

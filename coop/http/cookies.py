@@ -10,6 +10,7 @@ that no browser knows, and passes a semicolon in Path or Domain.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -57,6 +58,8 @@ def format_cookie(
     same_site: str | None = "Lax",
 ) -> str:
     """Return the value of a Set-Cookie field; see ``Response.set_cookie``."""
+    if max_age is not None and not math.isfinite(max_age):
+        raise ValueError(f"max_age is a number of seconds, not {max_age!r}")
     _check_pair(name, value)
     _check_rules(name, path, domain, secure, same_site)
     parts = [f"{name}={value}"]

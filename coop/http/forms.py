@@ -11,7 +11,7 @@ temporary file, once it is larger than a limit.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
@@ -35,7 +35,7 @@ MULTIPART: Final = "multipart/form-data"
 
 @dataclass(frozen=True)
 class FormLimits:
-    """Hold the limits of a form; what goes over one is answered 413.
+    """Hold the limits of a form, each a positive number; what goes over one is answered 413.
 
     The size of the whole body is the request's own limit: see ``Request.form``.
     """
@@ -48,6 +48,12 @@ class FormLimits:
     header_bytes: int = 4096
     #: Largest file that is kept in memory, in bytes; larger ones go to disk.
     spool_bytes: int = 256 * 1024
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not value > 0:
+                raise ValueError(f"limit {field.name}={value!r} must be greater than zero")
 
 
 DEFAULT_FORM_LIMITS: Final = FormLimits()

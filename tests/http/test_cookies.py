@@ -96,6 +96,7 @@ BAD: list[tuple[str, str, dict[str, Any]]] = [
     ("a", "é", {}),
     ("a", "\x00", {}),
     ("a", "x" * 4096, {}),
+    ("a", "1", {"max_age": float("inf")}),
     ("a", "1", {"path": "/; Secure"}),
     ("a", "1", {"path": "/\r\n"}),
     ("a", "1", {"path": "x"}),

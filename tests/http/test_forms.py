@@ -202,6 +202,12 @@ def typed(field: str) -> Request:
     return Request("POST", f"POST / HTTP/1.1\r\nContent-Type: {field}\r\n".encode("latin-1"))
 
 
+def test_limits_are_positive() -> None:
+    for name in ("parts", "field_bytes", "header_bytes", "spool_bytes"):
+        with pytest.raises(ValueError, match=f"limit {name}=0 must be greater than zero"):
+            FormLimits(**{name: 0})
+
+
 # -- urlencoded -----------------------------------------------------------------------------------
 
 
