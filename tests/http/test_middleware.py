@@ -10,7 +10,7 @@ import kit
 import pytest
 
 import coop
-from coop.http import HttpError, Request, Response, answer, error_pages
+from coop.http import HttpError, Request, Response, Router, Upgrade, answer, compress, error_pages
 
 Handler = Any
 
@@ -136,3 +136,28 @@ def test_the_default_pages_leak_nothing(caplog: pytest.LogCaptureFixture) -> Non
         assert {"allow", "connection", "content-length", "content-type", "date", "server"} >= set(
             told.fields
         )
+
+
+# -- all of it together ---------------------------------------------------------------------------
+
+
+def test_an_upgrade_passes_through_router_and_middleware() -> None:
+    def shout(conn: coop.Connection, received: bytes) -> kit.Gen[None]:
+        data = received or (yield from conn.recv())
+        yield from conn.sendall(data.upper())
+
+    router = Router()
+    router.get("/shout")(lambda request: Upgrade("shouting", shout))
+    app = tagging(compress(error_pages(router, page), min_bytes=0))
+
+    def visitor(hall: Any) -> kit.Gen[bytes]:
+        client = yield from hall.enter()
+        fields = "Connection: Upgrade\r\nUpgrade: shouting\r\nAccept-Encoding: gzip\r\n"
+        yield from client.say(http_kit.get("/shout", fields))
+        head = yield from client.conn.recv_until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"X-Tag: yes" in head
+        yield from client.say(b"hello")
+        return (yield from client.hear_end())
+
+    assert b"HELLO" == http_kit.visit(app, visitor)
