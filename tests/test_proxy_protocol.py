@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 import kit
@@ -53,7 +55,7 @@ ports = st.integers(0, 65535)
 fours = st.builds(ipv4, st.ip_addresses(v=4).map(str), ports)
 sixes = st.builds(ipv6, st.ip_addresses(v=6).map(str), ports)
 paths = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=90)
-unixes = paths.map(unix)
+unixes = paths.filter(lambda path: path != "@").map(unix)  # which names nothing
 tlvs = st.lists(st.tuples(st.integers(4, 255), st.binary(max_size=300)), max_size=4).map(tuple)
 pairs = st.one_of(st.tuples(fours, fours), st.tuples(sixes, sixes), st.tuples(unixes, unixes))
 
@@ -267,14 +269,16 @@ def tell_peer(conn: coop.Connection) -> Gen[None]:
     yield from conn.sendall(b"%s from %s" % (word, str(conn.peer_address).encode()))
 
 
-def ask(said: bytes, handler: Any = tell_peer, **options: Any) -> tuple[bytes, coop.Server]:
+def ask(
+    said: bytes, handler: Any = tell_peer, where: Any = ("127.0.0.1", 0), **options: Any
+) -> tuple[bytes, coop.Server]:
     """Say this to a server that expects a PROXY header; return its answer, and the server."""
     servers: list[coop.Server] = []
 
     def main() -> Gen[bytes]:
         options.setdefault("proxy_protocol", ["127.0.0.1"])
         serving = coop.serve(
-            handler, "127.0.0.1", 0, on_listening=servers.append, heed_signals=False, **options
+            handler, *where, on_listening=servers.append, heed_signals=False, **options
         )
         task = coop.spawn(serving)
         yield from kit.wait_until(lambda: servers)
@@ -324,6 +328,18 @@ def test_without_a_header_from_a_trusted_peer_no_handler_runs(said: bytes, optio
 
 def test_true_trusts_everybody() -> None:
     assert b"h from 192.0.2.7:40000" == ask(GOOD_V2 + b"h", proxy_protocol=True)[0]
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets")
+@pytest.mark.parametrize(
+    ("trusted", "expected"), [("unix", b"h from 192.0.2.7:40000"), ("10.0.0.0/8", b"")]
+)
+def test_a_proxy_on_a_unix_socket_is_trusted_by_that_word(
+    trusted: str, expected: bytes, tmp_path: Path
+) -> None:
+    listening = f"unix:{tmp_path}/socket"
+    answer, _ = ask(GOOD_V2 + b"h", where=(listening,), proxy_protocol=[trusted])
+    assert expected == answer
 
 
 def test_a_silent_proxy_holds_up_no_stop() -> None:
