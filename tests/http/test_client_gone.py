@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import trustme
 from http_kit import Client, Gen, Hall, get, hello, post, visit
 from kit import now, wait_until
 
@@ -246,3 +248,64 @@ def test_a_client_that_leaves_between_requests_is_no_error() -> None:
 
     visit(hello, visitor, access_log=records.append)
     assert [200] == [record.status for record in records]
+
+
+# -- TLS ----------------------------------------------------------------------------------------
+
+
+class SecureHall:
+    """What a visitor of a server that speaks TLS needs."""
+
+    def __init__(self, hall: Hall, issuer: trustme.CA) -> None:
+        self.hall = hall
+        self.context = coop.tls_client_context()
+        issuer.configure_trust(self.context)
+
+    def enter(self) -> Gen[Client]:
+        plain = yield from self.hall.enter()
+        secure = yield from coop.start_tls(
+            plain.conn, self.context, server_hostname="a.example", timeout=None
+        )
+        self.hall.clients[-1] = client = Client(secure)
+        return client
+
+
+def visit_secure(app: Any, visitor: Any) -> Any:
+    issuer = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    issuer.issue_cert("a.example").configure_cert(context)
+    return visit(app, lambda hall: visitor(SecureHall(hall, issuer)), tls=context)
+
+
+@pytest.mark.parametrize(("how", "end"), [("half", 3.0 + GRACE), ("close", 3.0), ("reset", 3.0)])
+def test_a_client_that_leaves_tls_is_noticed_too(how: str, end: float) -> None:
+    witness = Witness()
+
+    def visitor(hall: SecureHall) -> Gen[None]:
+        client = yield from hall.enter()
+        yield from client.say(get())
+        yield from coop.sleep(3)
+        leave(client, how)
+        yield from coop.sleep(20)
+
+    visit_secure(witness.sleeper, visitor)
+    assert [end] == [round(time, 6) for time in witness.ends]
+
+
+def test_what_is_pipelined_over_tls_waits_its_turn() -> None:
+    def app(request: Request) -> Gen[Response]:
+        yield from coop.sleep(2)
+        return Response(request.path.encode() + (yield from request.read()))
+
+    def visitor(hall: SecureHall) -> Gen[list[bytes]]:
+        client = yield from hall.enter()
+        yield from client.say(get("/1"))
+        yield from coop.sleep(1)
+        yield from client.say(post(b"x" * 40_000, target="/2") + get("/3"))
+        return [
+            (yield from client.hear()).body,
+            (yield from client.hear()).body,
+            (yield from client.hear()).body,
+        ]
+
+    assert [b"/1", b"/2" + b"x" * 40_000, b"/3"] == visit_secure(app, visitor)

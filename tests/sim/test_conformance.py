@@ -322,9 +322,12 @@ def test_data_arrives_in_order_and_in_any_pieces(ground):
     ground.wait(server, READ)
     assert READ | WRITE == ground.bits(server)
     assert 11 == server.bytes_pending()
+    assert b"hello" == server.peek(5)
+    assert 11 == server.bytes_pending()
     assert b"hel" == server.recv(3)
     assert b"lo world" == server.recv(100)
     assert WOULDBLOCK is server.recv(100)
+    assert WOULDBLOCK is server.peek(100)
     assert WRITE == ground.bits(server)
 
 
