@@ -57,7 +57,7 @@ PASS: Final = _Sign.PASS
 again."""
 
 #: How many frames are read in a row without a message among them.
-_PATIENCE: Final = 32
+_PATIENCE: Final = range(32)
 
 # The first byte of a frame: FIN, three reserved bits, four of opcode.
 _FIN: Final = 0x80
@@ -93,7 +93,7 @@ class Codec:
     __slots__ = (
         "_at", "_buffer", "_compress_from", "_decoder", "_extensions", "_is_server", "_mask_bit",
         "_max_bytes", "_part_bytes", "_part_count", "_parts", "_protocol", "_rules", "failure",
-        "has_news", "is_over", "pongs", "replies",
+        "has_news", "has_rest", "is_over", "pongs", "replies",
     )  # fmt: skip
 
     def __init__(self, protocol: Protocol, rules: Rules, received: bytes = b"") -> None:
@@ -114,6 +114,8 @@ class Codec:
         self._parts: list[Any] | None = None
         self._decoder: Any = None
         self._part_bytes = self._part_count = 0
+        #: Whether ``next_message`` has something to look at: when not, it is NEED_DATA.
+        self.has_rest = bool(received)
         #: Whether anything below has changed; reset by whoever has looked.
         self.has_news = False
         #: Frames to send, in order: pongs, the answer to a Close, the Close of a failure.
@@ -131,6 +133,7 @@ class Codec:
         """Take what came; behind the end it is dropped."""
         if self.is_over:
             return
+        self.has_rest = True
         if self._at == len(self._buffer):
             self._buffer = data
         elif isinstance(self._buffer, bytearray):
@@ -149,7 +152,7 @@ class Codec:
                 self._at = 0
             else:
                 self.receive(data)
-        for _ in range(_PATIENCE):
+        for _ in _PATIENCE:
             buffer, at = self._buffer, self._at
             have = len(buffer)
             if have < at + 2:
@@ -172,6 +175,7 @@ class Codec:
             if end > have:
                 return NEED_DATA
             self._at = end
+            self.has_rest = end < have
             if is_plain:
                 return self._take_plain(first, start, payload, end)
             message = self._take_frame(bytes(memoryview(buffer)[at:end]))
@@ -300,7 +304,7 @@ class Codec:
         return ENDED
 
     def _end(self) -> None:
-        self.is_over = self.has_news = True
+        self.is_over = self.has_news = self.has_rest = True
         self._forget_parts()
         self._buffer = b""
         self._at = 0

@@ -22,6 +22,7 @@ from typing import Final
 from coop.address import Address
 from coop.channel import CLOSED, Closed
 from coop.http import NEED_DATA, Request
+from coop.http.codec import NeedData
 from coop.outcomes import BusyError, Cancelled, ClosedError, TaskCancelled
 from coop.parking import OwnedLot
 from coop.scopes import move_on_after
@@ -29,7 +30,7 @@ from coop.stream import Connection
 from coop.task import Task
 from coop.traps import FOREVER, Coop, Operation, current_scheduler, operation
 from coop.waits import spawn
-from coop.ws.codec import ENDED, PASS, Codec, Message, check_close
+from coop.ws.codec import ENDED, PASS, Codec, Ended, Message, Pass, check_close
 from coop.ws.outbox import Outbox
 from coop.ws.rules import Rules
 from coop.ws.vigil import Vigil
@@ -146,62 +147,84 @@ class WebSocket(Outbox):
         """
         if self._is_receiving:
             raise BusyError(f"another task is receiving from {self!r}: one at a time")
-        scheduler, codec = self._scheduler, self._codec
-        if scheduler.budget <= 0:
-            yield None
-        scheduler.budget -= 1
-        if self._inbox:
-            self._news.wake_all()
-            return self._inbox.popleft()
+        codec = self._codec
+        message: Message | NeedData | Ended | Pass = NEED_DATA
         self._is_receiving = True
-        data = b""
         try:
-            while True:
-                message = codec.next_message(data)
+            if codec.has_rest or self._inbox:
+                yield from self._count()
+                if self._inbox:
+                    return self._inbox.popleft()
+                message = codec.next_message()
+            while message is NEED_DATA or message is PASS or codec.has_news:
                 if codec.has_news:
                     self._heed()
-                if message is NEED_DATA:
-                    if self.state is WebSocketState.CLOSED:
-                        return CLOSED
-                    data = yield from self._read()
                 elif message is PASS:
-                    data = b""
                     yield None
+                    message = codec.next_message()
+                elif self.state is WebSocketState.CLOSED:
+                    return CLOSED
+                elif self._is_reading:
+                    yield from self._news.park()
+                    if self._inbox:
+                        return self._inbox.popleft()
+                    message = codec.next_message()
                 else:
-                    return CLOSED if message is ENDED else message
+                    # As _read does, in place: a third of a microsecond less for each message.
+                    self._begin_reading()
+                    data = b""
+                    try:
+                        data = yield from self._receive_bytes()
+                    except OSError as error:
+                        self.lose(error)
+                    finally:
+                        self._end_reading()
+                    message = self._take(data)
         finally:
             self._is_receiving = False
             if self._news.spots:
                 self._news.wake_all()
+        return CLOSED if message is ENDED else message
 
-    def _read(self) -> Coop[bytes]:
-        """Receive something from the connection, or wait until somebody else has; ``b""`` then.
+    def _take(self, data: bytes) -> Message | NeedData | Ended | Pass:
+        """Take what was received, ``b""`` for the end; return the next message."""
+        if data:
+            self._heard = True
+        else:
+            self.lose(None)
+        return self._codec.next_message(data)
 
-        For ``recv`` it is the point at which a server that stops may say goodbye.
-        """
-        if self._is_reading:
-            yield from self._news.park()
-            return b""
-        vigil = self._vigil
-        if self._is_receiving:
+    def _count(self) -> Coop[None]:
+        """Count what needs no wait; pass when there was much of it."""
+        scheduler = self._scheduler
+        if scheduler.budget <= 0:
+            yield None
+        scheduler.budget -= 1
+
+    def _begin_reading(self) -> None:
+        self._is_reading = True
+        if self._is_receiving:  # the point at which a server that stops may say goodbye
+            vigil = self._vigil
             if vigil.task is not None and vigil.task.soft_cancelled:
                 self.go_away()
             vigil.is_convenient = True
-        self._is_reading = True
+
+    def _end_reading(self) -> None:
+        self._is_reading = self._vigil.is_convenient = False
+        if self._news.spots:
+            self._news.wake_all()
+
+    def _read(self) -> Coop[Message | NeedData | Ended | Pass]:
+        """Receive something from the connection; return the next message, if that is complete."""
+        self._begin_reading()
         data = b""
         try:
             data = yield from self._receive_bytes()
         except OSError as error:
             self.lose(error)
-            return b""
         finally:
-            self._is_reading = vigil.is_convenient = False
-            if self._news.spots:
-                self._news.wake_all()
-        if not data:
-            self.lose(None)
-        self._heard = True
-        return data
+            self._end_reading()
+        return self._take(data)
 
     def _read_ahead(self) -> Coop[None]:
         """Do a little of what ``recv`` does, as long as nobody is in it.
@@ -213,15 +236,15 @@ class WebSocket(Outbox):
             yield from self._news.park()
             return
         message = self._codec.next_message()
+        if message is NEED_DATA and not self._codec.has_news:
+            if self.state is WebSocketState.CLOSED:
+                return
+            message = yield from self._read()
         if self._codec.has_news:
             self._heed()
-            if message is NEED_DATA:
-                return  # perhaps it was what is waited for
-        if message is NEED_DATA:
-            self._codec.receive((yield from self._read()))
-        elif message is PASS:
+        if message is PASS:
             yield None
-        elif message is not ENDED:
+        elif message is not NEED_DATA and message is not ENDED:
             if self._inbox is None:
                 self._inbox = deque()
             self._inbox.append(message)

@@ -188,6 +188,22 @@ def test_what_was_read_ahead_is_received_in_order() -> None:
     assert [str(number) for number in range(40)] == told
 
 
+def test_what_another_reads_while_the_handler_waits_is_the_handlers() -> None:
+    def handler(ws: WebSocket) -> Gen[None]:
+        yield from coop.sleep(30)  # meanwhile a task reads
+        yield from ws_kit.echo(ws)
+
+    def visitor(hall: Hall) -> Gen[list[bytes]]:
+        peer = yield from enter(hall)
+        yield from coop.sleep(60)
+        yield from peer.say(frame(TEXT, b"one"))
+        heard = [(yield from peer.hear()).data]
+        yield from peer.say(frame(TEXT, b"two"), frame(TEXT, b"three"))
+        return [*heard, (yield from peer.hear()).data, (yield from peer.hear()).data]
+
+    assert [b"one", b"two", b"three"] == visit(handler, visitor)
+
+
 def test_a_ping_comes_back_after_the_time_it_took() -> None:
     times: list[float] = []
 
