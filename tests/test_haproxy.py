@@ -2,6 +2,8 @@
 
 The hosts are network namespaces, so it needs root and iproute2; and it takes its time, so it is a
 campaign.  The configuration of HAProxy is the one that docs/deployment.md shows.
+
+And what it says of its clients in every form of the PROXY protocol, before TLS and without.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import csv
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -19,7 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit import Gen
 from observe.programs import environment
+
+import coop
 
 pytest.importorskip("httptools")
 
@@ -189,3 +196,77 @@ def test_a_worker_that_is_killed_loses_only_its_own_requests(site: Site) -> None
     elsewhere = set().union(*(site.begun_at(name) for name in site.workers if name != "b2"))
     assert set() == lost & elsewhere, "what another worker had begun is not lost"
     assert len(lost) <= CLIENTS // 2, "and a client has one request under way at a time"
+
+
+# -- what it says of its clients, on this host ----------------------------------------------------
+
+PASS_ON = """
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+listen passing
+    bind fd@{door}
+    server one 127.0.0.1:{port} {options}
+"""
+
+
+def tell(conn: coop.Connection) -> Gen[None]:
+    word = yield from conn.recv()
+    yield from conn.sendall(b"%s from %s" % (word, str(conn.peer_address).encode()))
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    "options", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id"]
+)
+def test_a_client_is_known_through_a_balancer(
+    options: str, encrypted: bool, tool: Callable[..., str], tmp_path: Path
+) -> None:
+    haproxy = tool("haproxy", "/usr/sbin/haproxy")
+    server_side, client_side = _identity() if encrypted else (None, None)
+    servers: list[coop.Server] = []
+
+    def main() -> Gen[None]:
+        trusted = ["127.0.0.1"]
+        task = coop.spawn(
+            coop.serve(
+                tell, "127.0.0.1", 0, tls=server_side, proxy_protocol=trusted,
+                heed_signals=False, on_listening=servers.append,
+            )
+        )  # fmt: skip
+        while not servers:
+            yield
+        with socket.create_server(("127.0.0.1", 0)) as door, ExitStack() as stack:
+            configuration = tmp_path / "haproxy.cfg"
+            text = PASS_ON.format(door=door.fileno(), port=servers[0].port, options=options)
+            configuration.write_text(text)
+            process = subprocess.Popen(
+                [haproxy, "-db", "-f", str(configuration)], pass_fds=[door.fileno()], text=True
+            )
+            stack.callback(_put_away, process)
+            conn = yield from coop.connect(
+                "127.0.0.1",
+                door.getsockname()[1],
+                tls=client_side,
+                server_hostname="localhost" if encrypted else None,
+            )
+            with conn:
+                yield from conn.sendall(b"h")
+                expected = f"h from {conn.local_address}".encode()
+                assert expected == (yield from conn.recv())
+        servers[0].stop()
+        yield from task.join()
+
+    coop.run(main())
+
+
+def _identity() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+    return server_side, client_side
