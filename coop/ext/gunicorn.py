@@ -66,6 +66,8 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._server: Server | None = None
+        #: How long to go on serving when told to stop, in seconds.
+        self._linger: float = min(LINGER_SECONDS, self.cfg.graceful_timeout / 4)
         #: Calls a function in the run; what signal handlers use.
         self._call_soon: Callable[[Callable[[], object]], object] = lambda _: None
 
@@ -95,7 +97,8 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
                 for each in self.sockets
             ],
             max_connections=self.cfg.worker_connections,
-            drain=max(0.1, self.cfg.graceful_timeout - LINGER_SECONDS - 0.5),
+            # Together less than what the arbiter waits for before it kills.
+            drain=max(0.1, self.cfg.graceful_timeout - 2 * self._linger),
             proxy_protocol=self.cfg.proxy_allow_ips if _wants_proxy(self.cfg) else False,
         )
         self._call_soon = current_scheduler().call_soon
@@ -123,7 +126,7 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
         self.alive = False
         server = self._server
         if server is not None and server.is_ready:
-            server.lame_duck = LINGER_SECONDS if server.active else 0.0
+            server.lame_duck = self._linger if server.active else 0.0
             server.stop()
 
     def _abort(self) -> None:
@@ -131,8 +134,7 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
         if self._server is not None:
             self._server.abort()
 
-    @staticmethod
-    def _first_listen(site: Site) -> Callable[[Connection], Coop[None]]:
+    def _first_listen(self, site: Site) -> Callable[[Connection], Coop[None]]:
         """Return a handler of connections that are accepted just when we are told to stop.
 
         A server parts at once from those that have said nothing.  But whoever has only just
@@ -141,7 +143,7 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
 
         def converse(connection: Connection) -> Coop[None]:
             if not isinstance(connection, TlsConnection):  # whose bytes it may have already
-                with move_on_after(LINGER_SECONDS):
+                with move_on_after(self._linger):
                     yield from wait_readable(connection)
             yield from site.converse(connection)
 

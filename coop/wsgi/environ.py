@@ -82,8 +82,8 @@ def _add_headers(environ: Environ, request: Request) -> None:
             environ[variable] += ("; " if variable == "HTTP_COOKIE" else ", ") + value
         else:
             environ[variable] = value
-    if request.host:
-        environ["HTTP_HOST"] = request.host  # a target in absolute form overrules the field
+    if host := request.host:
+        environ["HTTP_HOST"] = host  # a target in absolute form overrules the field
 
 
 @lru_cache(maxsize=256)
