@@ -5,9 +5,10 @@ The front door: public names, nothing else.
 
 from coop.ws.client import HandshakeError, connect
 from coop.ws.handshake import Handler, upgrade
+from coop.ws.life import WebSocketState
 from coop.ws.room import Room
 from coop.ws.rules import Rules
-from coop.ws.websocket import WebSocket, WebSocketState
+from coop.ws.websocket import WebSocket
 
 __all__ = [
     "Handler",

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from coop.ws.codec import Message
-from coop.ws.websocket import WebSocket, WebSocketState
+from coop.ws.life import WebSocketState
+from coop.ws.websocket import WebSocket
 
 #: How far a member may fall behind unless told otherwise, in bytes.
 BEHIND_BYTES: Final = 1 << 20

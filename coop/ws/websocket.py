@@ -1,7 +1,7 @@
 """WebSockets: messages to and from a peer, and an orderly end.
 
-What lives here: WebSocket and its life as a table.  What it must not know: handshakes, the bytes of
-frames.  Stands on: codec, outbox, vigil, rules, stream.
+What lives here: WebSocket.  What it must not know: handshakes, the bytes of frames.
+Stands on: codec, life, outbox, vigil, rules, stream.
 
 Whoever needs what the peer sends receives it himself: there is no task that reads for the others.
 As long as the handler receives, what comes goes straight to it.  Others who wait for something, a
@@ -15,7 +15,6 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from enum import Enum
 from types import TracebackType
 from typing import Final
 
@@ -31,6 +30,7 @@ from coop.task import Task
 from coop.traps import FOREVER, Coop, Operation, current_scheduler, operation
 from coop.waits import spawn
 from coop.ws.codec import ENDED, PASS, Codec, Ended, Message, Pass, check_close
+from coop.ws.life import WEBSOCKET_LIFE, WebSocketState
 from coop.ws.outbox import Outbox
 from coop.ws.rules import Rules
 from coop.ws.vigil import Vigil
@@ -46,34 +46,6 @@ NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
 ABNORMAL: Final = 1006
 INTERNAL_ERROR: Final = 1011
-
-
-class WebSocketState(Enum):
-    """Where a WebSocket is in its life."""
-
-    #: Messages go both ways.
-    OPEN = "open"
-    #: Our Close is on its way; messages are received until the peer's comes.
-    CLOSING = "closing"
-    #: Nothing more comes or goes.
-    CLOSED = "closed"
-
-
-#: The life of a WebSocket after its handshake: {state: {event: next state}}.
-WEBSOCKET_LIFE: Final[dict[WebSocketState, dict[str, WebSocketState]]] = {
-    WebSocketState.OPEN: {
-        "close_sent": WebSocketState.CLOSING,
-        "close_received": WebSocketState.CLOSED,
-        "failed": WebSocketState.CLOSED,
-        "lost": WebSocketState.CLOSED,
-    },
-    WebSocketState.CLOSING: {
-        "close_received": WebSocketState.CLOSED,
-        "failed": WebSocketState.CLOSED,
-        "lost": WebSocketState.CLOSED,
-    },
-    WebSocketState.CLOSED: {},
-}
 
 
 class WebSocket(Outbox):

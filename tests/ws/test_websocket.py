@@ -15,7 +15,7 @@ from ws_kit import BINARY, CLOSE, CONT, PING, PONG, TEXT, Frame, close, enter, f
 import coop
 import coop.ws
 from coop.ws import Rules, WebSocket, WebSocketState
-from coop.ws.websocket import WEBSOCKET_LIFE
+from coop.ws.life import WEBSOCKET_LIFE
 
 QUICK = {"rules": Rules(ping_interval=2.0, ping_timeout=3.0, close_timeout=4.0)}
 Visitor = Callable[[Hall], Gen[Any]]
