@@ -149,7 +149,7 @@ class Conversation:
             while keep:
                 if not data and not parser.has_rest:
                     exchange.is_convenient = True
-                    if way.is_ready or not way.is_watched:
+                    if way.is_ready or way.is_busy or not way.is_watched:
                         data = yield from recv()
                     else:
                         # What retry would do, in place: a generator less is 5 % of a request.
