@@ -6,22 +6,24 @@ over real sockets; the last over a network that cuts, delays and reorders whatev
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 from http_attack_table import ATTACKS
 from http_attacks import LAST, LIMITS, Attack, app, get, judge, stream
 from http_kit import Gen, Hall, visit
-from http_process import dial, serving
+from http_process import ROOT, dial, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import passes
 from promises import EFFORT
 
 import coop
-from coop.http import Deadlines, serve
+from coop.http import Deadlines, Limits, serve
 from coop.sim import KINDS, run
 
 #: The verdict is on bytes; how long they may take is tested elsewhere.
@@ -153,3 +155,13 @@ def simulate(attack: Attack, seed: int) -> None:
 @pytest.mark.parametrize("attack", ATTACKS, ids=NAMES)
 def test_over_a_rough_network(attack: Attack) -> None:
     simulate(attack, 1 + NAMES.index(f"{attack.rule}: {attack.name}"))
+
+
+# -- told -----------------------------------------------------------------------------------------
+
+
+def test_the_page_names_each_limit_with_its_default() -> None:
+    page = (ROOT / "docs" / "hardening.md").read_text()
+    told = dict(re.findall(r"(?m)^\| `(\w+)` \| (\S+) \|", page))
+    limits = {**asdict(Limits()), **asdict(Deadlines())}
+    assert {name: str(value) for name, value in limits.items()} == told
