@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from itertools import count, pairwise
-from types import TracebackType
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from coop.choice import LineAlternative
@@ -233,12 +232,7 @@ class Channel(Generic[T]):
     def __enter__(self) -> Channel[T]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections import deque
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 from coop.outcomes import MisuseError
@@ -60,12 +60,7 @@ class Signals:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._put_back()
 
     def _put_back(self) -> None:

@@ -15,7 +15,6 @@ Every one of them is a ParkingLot and a little state, under four rules:
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from coop.choice import LineAlternative
@@ -114,12 +113,7 @@ class Holdable(Primitive):
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.release()
 
     def __aenter__(self) -> Operation[Any]:
@@ -345,12 +339,7 @@ class CapacityLimiter(Holdable):
         """Return whom those in line wait for: any of those who have a place."""
         return list(self._borrowers)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object = None, *exc_info: object) -> None:
         if kind is GeneratorExit and running.scheduler is None:
             # Closed by force after the run, when no task is current: the one that runs is it.
             for task in [task for task in self._borrowers if _is_executing(task)]:
