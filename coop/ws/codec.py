@@ -18,15 +18,12 @@ from enum import Enum
 from struct import Struct
 from typing import Any, Final, Literal
 
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import SERVER, Protocol
+
 from coop.http import NEED_DATA
 from coop.http.codec import NeedData
 from coop.ws.rules import Rules
-
-try:
-    from websockets.frames import Close, Frame, Opcode
-    from websockets.protocol import SERVER, Protocol
-except ImportError as error:
-    raise ImportError("coop.ws needs websockets: pip install 'coop-net[ws]'") from error
 
 apply_mask: Callable[[Any, Any], bytes]
 try:
