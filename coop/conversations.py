@@ -8,7 +8,7 @@ Stands on: groups, proxies, stream, tls.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from coop.server import Server
 
 logger = logging.getLogger("coop.server")
+
+Handler = Callable[[Connection], Coop[Any]]
+"""What serves one connection: called with it, it returns a generator (or a coroutine)."""
 
 #: Seconds of silence behind which a client of a server that stops is not waited for any more.
 SILENT_SECONDS: Final = 0.25

@@ -13,10 +13,10 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from coop.address import Address
-from coop.conversations import Conversations
+from coop.conversations import Conversations, Handler
 from coop.groups import Group, gather, group, hold
 from coop.listener import BACKLOG, Listener, listen
 from coop.outcomes import (
@@ -42,9 +42,6 @@ DRAIN_SECONDS: Final = 30.0
 BACK_OFF_SECONDS: Final = 0.1
 #: How many of those in the backlog are still taken in when a server is told to stop.
 LAST_CALLS: Final = 1024
-
-Handler = Callable[[Connection], Coop[Any]]
-"""What serves one connection: called with it, it returns a generator (or a coroutine)."""
 
 
 class ServerState(Enum):

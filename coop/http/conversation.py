@@ -91,8 +91,10 @@ class Conversation:
             yield from self._refuse(error)
         self._exchange.advance("break" if self._exchange.caught else "end")
 
-    def run(self) -> Coop[None]:
+    @classmethod
+    def hold(cls, site: Site, connection: Connection) -> Coop[None]:
         """Converse until the client leaves, a deadline passes, or something goes wrong."""
+        self = cls(site, connection)
         data = b""
         try:
             if ahead := self._connection.buffered_bytes:  # by whoever read what came before HTTP

@@ -6,6 +6,9 @@ Stands on: conversation, limits, quota.
 
 from __future__ import annotations
 
+from functools import partial
+
+from coop.conversations import Handler
 from coop.http.conversation import App, Conversation
 from coop.http.errors import HttpError
 from coop.http.exchange import phase_seconds
@@ -46,19 +49,22 @@ class Site:
         """Return the Server and Date lines; ``now`` by the scheduler's clock."""
         return self.date.lines if now < self.date.fresh_until else self.date.renew(now)
 
-    def converse(self, connection: Connection) -> Coop[None]:
-        """Answer the requests that come over a connection: the handler for ``coop.serve``."""
-        conversation = Conversation(self, connection)
-        return conversation.run() if self.quota is None else _run_within(self.quota, conversation)
+    @property
+    def converse(self) -> Handler:
+        """What answers the requests that come over a connection: the handler for ``coop.serve``."""
+        return partial(Conversation.hold if self.quota is None else _hold_within, self)
 
 
-def _run_within(quota: Quota, conversation: Conversation) -> Coop[None]:
-    """Run a conversation if the client's address has not too many; else say so, and end."""
-    address = conversation.peer_address
-    if not quota.enter(address):
-        yield from conversation.turn_away(HttpError(503, f"too many connections from {address}"))
+def _hold_within(site: Site, connection: Connection) -> Coop[None]:
+    """Converse with a client whose address has not too many connections; tell the others so."""
+    assert site.quota is not None
+    peer = connection.peer_address
+    address = None if peer is None else peer.unmapped()
+    if not site.quota.enter(address):
+        error = HttpError(503, f"too many connections from {address}")
+        yield from Conversation(site, connection).turn_away(error)
         return
     try:
-        yield from conversation.run()
+        yield from Conversation.hold(site, connection)
     finally:
-        quota.leave(address)
+        site.quota.leave(address)
