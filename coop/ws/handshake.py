@@ -178,11 +178,15 @@ def _run(
     with ws:
         try:
             yield from as_generator(handler(ws))
-        except ClosedError:
-            if not ws.is_closed:
+        except Exception as error:
+            if not (ws.is_closed and _is_end(error)):
                 yield from ws.close(INTERNAL_ERROR)
                 raise
-        except Exception:
-            yield from ws.close(INTERNAL_ERROR)
-            raise
         yield from ws.close()
+
+
+def _is_end(error: Exception) -> bool:
+    """Tell whether a handler was ended by nothing but the end of what it used."""
+    if isinstance(error, ExceptionGroup):
+        return error.split(ClosedError)[1] is None
+    return isinstance(error, ClosedError)

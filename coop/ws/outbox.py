@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
-from coop.outcomes import ClosedError
+from coop.outcomes import BusyError, ClosedError
 from coop.stream import Connection
 from coop.sync import Lock
 from coop.task import Task
@@ -99,7 +99,7 @@ class Outbox:
             self._flusher = spawn(self._flush(), name="websocket outbox")
 
     def _flush(self) -> Coop[None]:
-        with suppress(ClosedError), (yield from self._take_turn()):
+        with suppress(ClosedError, BusyError), (yield from self._take_turn()):
             pass  # whoever takes a turn has sent what waited
 
     # -- in turn ----------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ class WebSocket(Outbox):
                 elif self.state is WebSocketState.CLOSED:
                     return CLOSED
                 elif self._is_reading:
-                    yield from self._news.park()
+                    yield from self._wait_for_reader()
                     if self._inbox:
                         return self._inbox.popleft()
                     message = codec.next_message()
@@ -173,13 +173,24 @@ class WebSocket(Outbox):
             yield None
         scheduler.budget -= 1
 
+    def _wait_for_reader(self) -> Coop[None]:
+        self._be_convenient()
+        try:
+            yield from self._news.park()
+        finally:
+            self._vigil.is_convenient = False
+
+    def _be_convenient(self) -> None:
+        """Mark the point at which a server that stops may say goodbye: ``recv`` waits."""
+        vigil = self._vigil
+        if vigil.task is not None and vigil.task.soft_cancelled:
+            self.go_away()
+        vigil.is_convenient = True
+
     def _begin_reading(self) -> None:
         self._is_reading = True
-        if self._is_receiving:  # the point at which a server that stops may say goodbye
-            vigil = self._vigil
-            if vigil.task is not None and vigil.task.soft_cancelled:
-                self.go_away()
-            vigil.is_convenient = True
+        if self._is_receiving:
+            self._be_convenient()
 
     def _end_reading(self) -> None:
         self._is_reading = self._vigil.is_convenient = False
@@ -504,12 +515,13 @@ class WebSocket(Outbox):
             self._pump = spawn(self._pump_messages(), name="websocket reader")
 
     def _pump_messages(self) -> Coop[None]:
-        while (
-            self.state is not WebSocketState.CLOSED
-            and not self._is_receiving
-            and (not self._inbox or len(self._inbox) < READ_AHEAD)
-        ):
-            yield from self._read_ahead()
+        with suppress(BusyError):  # the connection is being closed
+            while (
+                self.state is not WebSocketState.CLOSED
+                and not self._is_receiving
+                and (not self._inbox or len(self._inbox) < READ_AHEAD)
+            ):
+                yield from self._read_ahead()
 
     def _keep_alive(self, now: float) -> None:
         if self._heard:

@@ -254,7 +254,7 @@ with connect(sys.argv[1]) as ws:
     ws.send(["a", "b", "c"])
     assert ws.recv() == "abc"
     assert ws.ping().wait(5)
-assert ws.close_code == 1000
+assert ws.protocol.close_code == 1000
 """
 
 

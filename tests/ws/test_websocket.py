@@ -551,6 +551,45 @@ def test_a_server_that_stops_says_1001_to_who_waits() -> None:
     assert [coop.CLOSED, 1001] == told
 
 
+def test_a_server_that_stops_says_1001_where_another_task_reads() -> None:
+    def handler(ws: WebSocket) -> Gen[None]:
+        yield from coop.sleep(30)  # meanwhile a task reads
+        assert coop.CLOSED is (yield from ws.recv())
+
+    def visitor(hall: Hall) -> Gen[int]:
+        peer = yield from enter(hall)
+        yield from coop.sleep(40)
+        hall.server.stop()
+        heard = yield from peer.hear()
+        yield from peer.say(close(1001))
+        assert [] == (yield from peer.hear_end())
+        return heard.code
+
+    assert 1001 == visit(handler, visitor)
+
+
+def test_the_end_of_a_group_of_tasks_is_a_good_end_too() -> None:
+    def listen(ws: WebSocket) -> Gen[None]:
+        for incoming in ws:
+            yield from incoming
+
+    def handler(ws: WebSocket) -> Gen[None]:
+        def body(members: coop.Group) -> Gen[None]:
+            members.spawn(listen(ws))
+            yield from coop.sleep(1000)
+
+        yield from coop.group(body)
+
+    def visitor(hall: Hall) -> Gen[int]:
+        peer = yield from enter(hall)
+        yield from peer.say(close(1000))
+        yield from peer.hear_end()
+        yield from kit.wait_until(lambda: not hall.server.active)
+        return hall.server.failed
+
+    assert 0 == visit(handler, visitor)
+
+
 def test_a_server_that_stops_lets_an_answer_be_finished() -> None:
     def handler(ws: WebSocket) -> Gen[None]:
         while (yield from ws.recv()) is not coop.CLOSED:
