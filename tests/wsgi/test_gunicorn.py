@@ -106,8 +106,13 @@ def serving(
         text=True,
     ) as process:
         with closing(Gunicorn(process)) as arbiter:
-            arbiter.start(workers)
-            yield arbiter
+            try:
+                arbiter.start(workers)
+                yield arbiter
+            except BaseException as error:
+                process.kill()
+                error.add_note(arbiter.log + process.communicate()[1])
+                raise
 
 
 def _settings() -> Any:
