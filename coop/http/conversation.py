@@ -12,22 +12,20 @@ from collections.abc import Callable
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
-from coop.address import Address
 from coop.groups import as_generator
-from coop.http.codec import NEED_DATA, ParserState, RequestParser
+from coop.http.codec import ParserState
 from coop.http.delivery import Delivery
 from coop.http.errors import HttpError
-from coop.http.exchange import EXCHANGE_LIFE, Exchange, ExchangeState
+from coop.http.exchange import EXCHANGE_LIFE, ExchangeState
 from coop.http.head import NO_BODY
+from coop.http.intake import Intake
 from coop.http.messages import BODILESS, Request, Response
 from coop.http.pages import error_page
 from coop.http.record import CLIENT_GONE, AccessRecord
 from coop.http.upgrade import Upgrade
 from coop.outcomes import WOULDBLOCK, Cancelled, IncompleteError, MisuseError
-from coop.scopes import move_on_after
 from coop.stream import RECV_BYTES, Connection
-from coop.tls import TlsConnection
-from coop.traps import Coop, current_task, operation
+from coop.traps import Coop
 
 if TYPE_CHECKING:
     from coop.http.site import Site
@@ -39,48 +37,25 @@ App = Callable[[Request], Any]
 
 #: A body up to this long is joined to its head, to be sent in one go.
 _SMALL_BYTES: Final = 65536
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 # The two steps of an exchange that never waits, taken from the table once.
 _IDLE: Final = ExchangeState.IDLE
 _HANDLING: Final = EXCHANGE_LIFE[_IDLE]["request"]
 assert EXCHANGE_LIFE[_HANDLING]["answered"] is _IDLE
 
 
-class Conversation:
-    """The exchanges of one connection, and the source of their requests' bodies."""
+class Conversation(Intake):
+    """The exchanges of one connection."""
 
-    __slots__ = (
-        "_allowance", "_awaits_continue", "_begun", "_connection", "_delivery", "_exchange",
-        "_has_limit", "_loss", "_must_close", "_parser", "_reader", "_rest", "_site", "_task",
-        "_upgrade", "_way",
-    )  # fmt: skip
+    __slots__ = ("_begun", "_delivery", "_rest", "_upgrade")
 
     def __init__(self, site: Site, connection: Connection) -> None:
-        self._site = site
-        self._connection = connection
-        self._parser = RequestParser(site.limits)
-        self._task = current_task()
-        #: The direction in which requests come.
-        self._way = self._task.scheduler.descriptors.table[connection.fileno()].reader
-        self._exchange = self._begin_exchanges()
+        super().__init__(site, connection)
         #: Clock time at which the present request began to come; kept for the access log.
         self._begun = 0.0
         #: The answer on its way, when it was not sent in one go; until it has been reported.
         self._delivery: Delivery | None = None
         #: What of an answer the system did not take at once.
         self._rest = b""
-        # Of the last request that may have had a body:
-        self._reader: Request | None = None
-        #: Seconds for which the client may be silent; each byte that comes earns some back.
-        self._allowance = site.deadlines.body
-        #: Whether the client waits for 100 (Continue) before it sends the body.
-        self._awaits_continue = False
-        #: Whether the handler has set the body's limit.
-        self._has_limit = False
-        #: Whether the body has come to a bad end, so that nothing behind it can be understood.
-        self._must_close = False
-        #: The error that ended the connection while the body was read.
-        self._loss: OSError | None = None
         #: The answer that hands the connection over to another protocol, once it has been sent.
         self._upgrade: Upgrade | None = None
 
@@ -131,10 +106,6 @@ class Conversation:
         if data is WOULDBLOCK:
             self._connection.shutdown_send()
         return data or b""
-
-    def _begin_exchanges(self) -> Exchange:
-        site = self._site
-        return Exchange(self._connection, site.phase_seconds, self._way, site.deadlines.half_close)
 
     # -- the hot loop ---------------------------------------------------------------------------
 
@@ -410,105 +381,3 @@ class Conversation:
         if set_linger is not None:
             set_linger(0)
         self._connection.close()
-
-    # -- the body of the present request ----------------------------------------------------------
-
-    @property
-    def peer_address(self) -> Address | None:
-        """The other end's address."""
-        address = self._connection.peer_address
-        return None if address is None else address.unmapped()
-
-    @property
-    def local_address(self) -> Address:
-        """This end's address, asked of the system."""
-        return self._connection.local_address.unmapped()
-
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether what comes and goes is encrypted."""
-        return isinstance(self._connection, TlsConnection)
-
-    @property
-    def is_body_read(self) -> bool:
-        """Whether nothing of the body is left to read."""
-        return self._parser.is_body_read
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the client has gone, or the body has come to a bad end."""
-        return self._must_close or self._loss is not None or self._exchange.is_client_gone
-
-    @operation
-    def read_body(self, max_bytes: int | None) -> Coop[bytes]:
-        """Read all of the body that is left."""
-        pieces = []
-        while piece := (yield from self._read_piece(max_bytes)):
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    @operation
-    def read_body_piece(self, max_bytes: int | None) -> Coop[bytes]:
-        """Read some of the body; ``b""`` at its end."""
-        return (yield from self._read_piece(max_bytes))
-
-    def _begin_body(self, request: Request) -> None:
-        if self._reader is not None:
-            self._reader.source = None  # whoever kept it must not read this one's body
-        self._reader = request
-        self._allowance = self._site.deadlines.body
-        self._awaits_continue = request.framing.expects_continue
-        self._has_limit = False
-
-    def _read_piece(self, max_bytes: int | None) -> Coop[bytes]:
-        if max_bytes is not None and not self._has_limit:
-            self._parser.set_body_limit(max_bytes)
-            self._has_limit = True
-        piece = self._parser.next_body()
-        while piece is NEED_DATA:
-            piece = self._parser.next_body((yield from self._receive()))
-        if not self._way.is_watched and self._parser.is_body_read:
-            self._exchange.watch_client()  # which had the body before it, when the handler began
-        return piece
-
-    def _receive(self) -> Coop[bytes]:
-        """Receive some of the body, as long as the client may take for it.
-
-        It may be silent for ``allowance`` seconds; what it sends earns it new ones, up to the full
-        number, at ``body_rate`` bytes each.  The time that the handler takes does not count.
-        """
-        deadlines, clock = self._site.deadlines, self._task.scheduler.clock
-        begin = clock.now()
-        data = b""
-        with move_on_after(self._allowance) as patience:
-            try:
-                if self._awaits_continue:
-                    yield from self._send_continue()
-                data = yield from self._connection.recv()
-            except OSError as error:
-                self._loss = error
-                raise
-        if not data:
-            self._must_close = True
-            if patience.caught:
-                raise HttpError(408, "the body comes too slowly")
-            raise IncompleteError("the client left before the body had come")
-        spare = self._allowance - (clock.now() - begin) + len(data) / deadlines.body_rate
-        self._allowance = max(0.0, min(deadlines.body, spare))
-        return data
-
-    def _send_continue(self) -> Coop[None]:
-        self._awaits_continue = False
-        yield from self._connection.sendall(_CONTINUE)
-
-    def _discard(self) -> Coop[bool]:
-        """Read what is left of the body and drop it; return whether that went well."""
-        self._exchange.advance("discard")
-        self._parser.set_body_limit(self._site.limits.discard_bytes)
-        try:
-            while (yield from self._read_piece(None)):
-                pass
-        except (HttpError, IncompleteError) as error:
-            logger.debug("%r: %s", self._connection, error)
-            return False
-        return True
