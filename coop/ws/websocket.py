@@ -33,14 +33,12 @@ from coop.ws.codec import ENDED, PASS, Codec, Ended, Message, Pass, check_close
 from coop.ws.life import WEBSOCKET_LIFE, WebSocketState
 from coop.ws.outbox import Outbox
 from coop.ws.rules import Rules
-from coop.ws.vigil import Vigil
+from coop.ws.vigil import Pulse, Vigil
 
 logger = logging.getLogger("coop.ws")
 
 #: How many messages are kept for a handler that does not receive.
 READ_AHEAD: Final = 16
-#: How often it is looked whether somebody reads, in seconds.
-_LOOK_SECONDS: Final = 5.0
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
@@ -56,10 +54,10 @@ class WebSocket(Outbox):
     """
 
     __slots__ = (
-        "__weakref__", "_close_deadline", "_codec", "_heard", "_inbox", "_is_fragmenting",
-        "_is_reading", "_is_receiving", "_news", "_ping_count", "_ping_sent", "_pings", "_pump",
-        "_quiet_since", "_receive_bytes", "_rules", "_scheduler", "_vigil", "close_code",
-        "close_reason", "path", "request", "state", "subprotocol",
+        "__weakref__", "_close_deadline", "_codec", "_inbox", "_is_fragmenting", "_is_reading",
+        "_is_receiving", "_news", "_ping_count", "_pings", "_pump", "_receive_bytes", "_rules",
+        "_scheduler", "_vigil", "close_code", "close_reason", "path", "request", "state",
+        "subprotocol",
     )  # fmt: skip
 
     def __init__(
@@ -95,12 +93,7 @@ class WebSocket(Outbox):
         self._pings: dict[bytes, bool] | None = None
         #: The task that reads when nobody else does.
         self._pump: Task | None = None
-        self._vigil = Vigil(self, min(_LOOK_SECONDS, rules.ping_interval))
-        # What the vigil knows: whether something came since it looked last; since when nothing has;
-        # and when a ping was sent for that, or None.
-        self._heard = False
-        self._quiet_since = self._scheduler.now
-        self._ping_sent: float | None = None
+        self._vigil = Vigil(self, rules, self._scheduler.now)
         self._ping_count = 0
         #: Clock time at which the peer's goodbye is waited for no longer.
         self._close_deadline = FOREVER
@@ -161,7 +154,7 @@ class WebSocket(Outbox):
     def _take(self, data: bytes) -> Message | NeedData | Ended | Pass:
         """Take what was received, ``b""`` for the end; return the next message."""
         if data:
-            self._heard = True
+            self._vigil.heard = True
         else:
             self.lose(None)
         return self._codec.next_message(data)
@@ -505,12 +498,16 @@ class WebSocket(Outbox):
             return self._close_deadline
         if not self._is_reading:
             self._let_somebody_read()
-        self._keep_alive(now)
-        return now + min(_LOOK_SECONDS, self._rules.ping_interval, self._rules.ping_timeout)
+        pulse = self._vigil.take_pulse(now)
+        if pulse is Pulse.DOUBTFUL:
+            self._put_control(self._codec.encode_ping(b""))
+        elif pulse is Pulse.DEAD:
+            self._break_off("no answer to a ping")
+        return self._vigil.next_look(now)
 
     def _let_somebody_read(self) -> None:
         if self._inbox and len(self._inbox) >= READ_AHEAD:
-            self._heard = True  # it has sent more than is taken: its silence says nothing
+            self._vigil.heard = True  # it has sent more than is taken: its silence says nothing
         elif self._pump is None or self._pump.is_done:
             self._pump = spawn(self._pump_messages(), name="websocket reader")
 
@@ -522,18 +519,6 @@ class WebSocket(Outbox):
                 and (not self._inbox or len(self._inbox) < READ_AHEAD)
             ):
                 yield from self._read_ahead()
-
-    def _keep_alive(self, now: float) -> None:
-        if self._heard:
-            self._heard = False
-            self._quiet_since = now
-            self._ping_sent = None
-        elif self._ping_sent is None:
-            if now - self._quiet_since >= self._rules.ping_interval:
-                self._ping_sent = now
-                self._put_control(self._codec.encode_ping(b""))
-        elif now - self._ping_sent >= self._rules.ping_timeout:
-            self._break_off("no answer to a ping")
 
     # -- what it is -------------------------------------------------------------------------------
 
