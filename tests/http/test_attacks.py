@@ -114,7 +114,7 @@ def test_byte_by_byte_to_the_last(attack: Attack) -> None:
 
 
 @pytest.mark.timeout(60 * EFFORT)
-@settings(max_examples=200 * EFFORT)
+@settings(max_examples=150 * EFFORT)
 @given(st.sampled_from(ATTACKS), st.lists(st.integers(1, 90), min_size=1, max_size=8))
 def test_in_any_pieces(attack: Attack, cuts: list[int]) -> None:
     send_pieces(attack, [*cuts, *([2003] * (len(attack.data) > LONG))])

@@ -32,19 +32,20 @@ cuts = st.lists(st.integers(0, 2000), max_size=8)
 
 
 @pytest.mark.timeout(60 * EFFORT)
-@settings(max_examples=150 * EFFORT)
+@settings(max_examples=80 * EFFORT)
 @given(words, limits, cuts)
 def test_words_in_any_order(data: bytes, limits: http_fuzz.Limits, cuts: list[int]) -> None:
     check(data, limits, cuts)
 
 
 @pytest.mark.timeout(60 * EFFORT)
-@settings(max_examples=300 * EFFORT)
+@settings(max_examples=150 * EFFORT)
 @given(spoilt(), limits, cuts)
 def test_streams_that_were_spoilt(data: bytes, limits: http_fuzz.Limits, cuts: list[int]) -> None:
     check(data, limits, cuts)
 
 
+@settings(max_examples=50 * EFFORT)
 @given(st.lists(messages(), max_size=4).map(b"".join), cuts)
 def test_whole_messages(data: bytes, cuts: list[int]) -> None:
     check(data, DEFAULT_LIMITS, cuts)
