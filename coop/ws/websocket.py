@@ -130,13 +130,11 @@ class WebSocket(Outbox):
                 elif self.state is WebSocketState.CLOSED:
                     return CLOSED
                 elif self._is_reading:
-                    yield from self._wait_for_reader()
-                    if self._inbox:
-                        return self._inbox.popleft()
-                    message = codec.next_message()
+                    message = yield from self._wait_for_reader()
                 else:
                     # As _read does, in place: a third of a microsecond less for each message.
-                    self._begin_reading()
+                    self._is_reading = True
+                    self._be_convenient()
                     data = b""
                     try:
                         data = yield from self._receive_bytes()
@@ -166,12 +164,14 @@ class WebSocket(Outbox):
             yield None
         scheduler.budget -= 1
 
-    def _wait_for_reader(self) -> Coop[None]:
+    def _wait_for_reader(self) -> Coop[Message | NeedData | Ended | Pass]:
+        """Wait until another task has received something; return the next message."""
         self._be_convenient()
         try:
             yield from self._news.park()
         finally:
             self._vigil.is_convenient = False
+        return self._inbox.popleft() if self._inbox else self._codec.next_message()
 
     def _be_convenient(self) -> None:
         """Mark the point at which a server that stops may say goodbye: ``recv`` waits."""
@@ -180,11 +180,6 @@ class WebSocket(Outbox):
             self.go_away()
         vigil.is_convenient = True
 
-    def _begin_reading(self) -> None:
-        self._is_reading = True
-        if self._is_receiving:
-            self._be_convenient()
-
     def _end_reading(self) -> None:
         self._is_reading = self._vigil.is_convenient = False
         if self._news.spots:
@@ -192,7 +187,7 @@ class WebSocket(Outbox):
 
     def _read(self) -> Coop[Message | NeedData | Ended | Pass]:
         """Receive something from the connection; return the next message, if that is complete."""
-        self._begin_reading()
+        self._is_reading = True
         data = b""
         try:
             data = yield from self._receive_bytes()
@@ -306,7 +301,8 @@ class WebSocket(Outbox):
         if self._is_clear:
             self._send_now(self._codec.encode(message))
             if self._is_clear:
-                self._check_open()  # or it has just broken
+                if self.state is not WebSocketState.OPEN:
+                    raise self._ended_error()  # it has just broken
                 return
             with (yield from self._take_turn()):
                 return  # the rest has been sent
