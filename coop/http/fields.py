@@ -10,6 +10,7 @@ from __future__ import annotations
 import email.utils
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 #: One octet of a token (RFC 9110 section 5.6.2), as the inside of a character class.
@@ -53,6 +54,7 @@ def encode_field(name: str, value: str) -> bytes:
     return b"%b: %b\r\n" % (name_octets, value_octets)
 
 
+@lru_cache(maxsize=256)
 def http_date(seconds: float) -> str:
     """Return a time, in seconds since 1970, as HTTP writes it (RFC 9110 section 5.6.7)."""
     return email.utils.formatdate(seconds, usegmt=True)
