@@ -85,8 +85,8 @@ class ChunkedBody:
     """A body in chunks (RFC 9112 section 7.1), whose extensions and trailers are dropped."""
 
     __slots__ = (
-        "_chunk_bytes", "_chunks", "_extension_bytes", "_limits", "_steps", "_trailer_bytes",
-        "_trailers", "limit", "state",
+        "_chunk_bytes", "_chunks", "_extension_bytes", "_known", "_limits", "_steps",
+        "_trailer_bytes", "_trailers", "limit", "state",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, limit: int) -> None:
@@ -98,6 +98,8 @@ class ChunkedBody:
         self._chunk_bytes = 0
         self._chunks = 0
         self._extension_bytes = 0
+        #: Octets of an unfinished line that were found to be good.
+        self._known = 0
         self._trailers = 0
         #: Octets of the trailer section so far, with line ends.
         self._trailer_bytes = 0
@@ -146,7 +148,9 @@ class ChunkedBody:
         An extension's line end is where parsers disagree, so the whole grammar of section 7.1.1 is
         demanded, and CRLF.
         """
-        end = find_line_end(buffer, at, len(buffer), self._limits.header_line_bytes, 400)
+        stop = len(buffer)
+        end = find_line_end(buffer, at, stop, self._limits.header_line_bytes, 400, self._known)
+        self._known = stop - at if end < 0 else 0
         if end < 0:
             return at
         parts = _split_chunk_line(buffer, at, end)
@@ -196,7 +200,8 @@ class ChunkedBody:
         limits = self._limits
         room = limits.head_bytes - self._trailer_bytes
         stop = min(len(buffer), at + room)
-        end = find_line_end(buffer, at, stop, limits.header_line_bytes, 431)
+        end = find_line_end(buffer, at, stop, limits.header_line_bytes, 431, self._known)
+        self._known = stop - at if end < 0 else 0
         if end < 0:
             if len(buffer) > at + room:
                 raise HttpError(431, f"more than {limits.head_bytes} bytes of trailers")

@@ -129,8 +129,8 @@ class RequestParser:
 
     __slots__ = (
         "_at", "_body", "_buffer", "_checked_bytes", "_error", "_fields", "_good_fields",
-        "_good_head", "_good_method", "_has_blank_line", "_limits", "_line", "_plain_bytes",
-        "_request_line", "has_rest", "state",
+        "_good_head", "_good_method", "_has_blank_line", "_known", "_limits", "_line",
+        "_plain_bytes", "_request_line", "has_rest", "state",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -158,6 +158,8 @@ class RequestParser:
         self._error: HttpError | None = None
         #: The head being judged line by line: where its next line begins, counted from ``_at``,
         self._line = 0
+        #: how many octets of that were found to be good,
+        self._known = 0
         #: how many fields it has so far, its request line, and whether a blank line came before.
         self._fields = 0
         self._request_line: RequestLine | None = None
@@ -333,11 +335,14 @@ class RequestParser:
                 stop,
                 limits.request_line_bytes if is_first else limits.header_line_bytes,
                 414 if is_first else 431,
+                self._known,
             )
             if end < 0:
                 if len(buffer) > stop:
                     raise HttpError(431, f"head longer than {limits.head_bytes} bytes")
+                self._known = stop - start
                 return False
+            self._known = 0
             if is_first:
                 self._take_first_line(start, end)
                 continue

@@ -88,19 +88,25 @@ NO_BODY: Final = Framing()
 """The framing of a plain HTTP/1.1 request without a body."""
 
 
-def find_line_end(buffer: bytes, start: int, stop: int, limit: int, too_long: int) -> int:
+def find_line_end(
+    buffer: bytes, start: int, stop: int, limit: int, too_long: int, known: int = 0
+) -> int:
     """Return the offset of the CRLF that ends the line at ``start``, or -1 while there is none.
 
     Looks no further than ``stop``.  A line is at most ``limit`` octets long, else HttpError with
     status ``too_long``.  400 for a bare CR, a bare LF (RFC 9112 section 2.2 lets a server take it
     for a line end: smuggling lives there, so we do not), NUL and the other control characters
     (RFC 9110 section 5.5), whichever comes first.
+
+    ``known``: so many octets of the line were seen before, and are not looked at again: a line of
+    8 KiB that comes octet by octet would take a second.
     """
     edge = min(stop, start + limit + 2)
-    newline = buffer.find(b"\n", start, edge)
+    resume = start + max(0, known - 1)  # a CR that was the last may be a bare one by now
+    newline = buffer.find(b"\n", resume, edge)
     seen = edge if newline < 0 else newline + 1
     bad = start if newline == start else -1
-    if bad < 0 and (found := _find_bad_octet(buffer, start, seen)):
+    if bad < 0 and (found := _find_bad_octet(buffer, resume, seen)):
         bad = found.start()
     if 0 <= bad <= start + limit:
         raise HttpError(400, f"octet 0x{buffer[bad]:02x} where none may be in a line")
