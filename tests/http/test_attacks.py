@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
 from http_attack_table import ATTACKS
-from http_attacks import LAST, LIMITS, Attack, app, get, judge, stream
+from http_attacks import LAST, LIMITS, Attack, app, chunks, get, judge, stream
+from http_fuzz import transcript
 from http_kit import Gen, Hall, visit
 from http_process import ROOT, dial, serving
 from hypothesis import given, settings
@@ -24,13 +26,14 @@ from promises import EFFORT
 
 import coop
 from coop.http import Deadlines, Limits, serve
+from coop.http.limits import DEFAULT_LIMITS
 from coop.sim import KINDS, run
 
 #: The verdict is on bytes; how long they may take is tested elsewhere.
 PATIENT = Deadlines(idle=1e6, head=1e6, body=1e6, stall=1e6)
 NAMES = [f"{attack.rule}: {attack.name}" for attack in ATTACKS]
 #: More than this is not sent byte by byte in its middle, where nothing new can happen.
-LONG = 300
+LONG = 120
 
 PROGRAM = """
 import coop, coop.http
@@ -111,6 +114,31 @@ def test_byte_by_byte(attack: Attack) -> None:
 @pytest.mark.parametrize("attack", ATTACKS, ids=NAMES)
 def test_byte_by_byte_to_the_last(attack: Attack) -> None:
     send_pieces(attack, [1])
+
+
+COSTLY = {
+    **dict(zip(NAMES, (attack.data for attack in ATTACKS), strict=True)),
+    "twenty thousand chunks of one octet": chunks(b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n"),
+    "a body of chunks with extensions": chunks(b"1;a=b\r\nx\r\n" * 5000 + b"0\r\n\r\n"),
+    "a hundred long fields": get(b"".join(b"X: %b\r\n" % (b" a" * 150) for _ in range(98))),
+}
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+def test_no_attack_takes_the_parser_long() -> None:
+    """CVE-2020-5236, CVE-2025-67725, CVE-2025-69229: seconds of a processor for one request."""
+    took = {}
+    for name, data in COSTLY.items():
+        for size in (1, len(data)):
+            start = time.process_time()
+            transcript(
+                DEFAULT_LIMITS, [data[at : at + size] for at in range(0, len(data), size or 1)]
+            )
+            took[name, size] = time.process_time() - start
+    (name, size), seconds = max(took.items(), key=lambda item: item[1])
+    print(f"\nthe costliest, in pieces of {size}: {seconds:.2f} s, {name}")
+    assert seconds < 0.8
 
 
 @pytest.mark.timeout(60 * EFFORT)
