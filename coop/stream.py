@@ -15,6 +15,7 @@ from typing import IO, Any, Final, NoReturn, cast
 from coop.address import Address
 from coop.outcomes import (
     WOULDBLOCK,
+    BusyError,
     ClosedError,
     IncompleteError,
     LimitError,
@@ -125,7 +126,7 @@ class Connection:
         if max_bytes <= 0:
             raise ValueError(f"max_bytes must be 1 or more, not {max_bytes!r}")
         if self._buffer:
-            return self._recv_buffered(max_bytes)
+            self._reader.is_ready = True  # what is here already need not be waited for
         return retry(self._reader, self.try_recv, max_bytes)
 
     def recv_into(self, buffer: bytearray | memoryview) -> Operation[int]:
@@ -134,7 +135,7 @@ class Connection:
         Waits, errors: as ``recv``.
         """
         if self._buffer:
-            return self._recv_buffered_into(buffer)
+            self._reader.is_ready = True
         return retry(self._reader, self._try_recv_into, buffer)
 
     @operation
@@ -193,10 +194,16 @@ class Connection:
             return end.partial
 
     def unread(self, data: bytes) -> None:
-        """Put bytes back in front of what will be received next.  Errors: ClosedError."""
+        """Put bytes back in front of what will be received next.
+
+        Errors: ClosedError; BusyError while a task is receiving, which would not see them.
+        """
         if self.state is ConnectionState.CLOSED:
             raise ClosedError(f"{self!r} receives nothing any more")
+        if self._reader.is_busy:
+            raise BusyError(f"another task is receiving from {self!r}: put back before it does")
         self._open_buffer()[:0] = data
+        self._reader.is_ready = True
 
     def _open_buffer(self) -> bytearray:
         if self._buffer is None:
@@ -209,28 +216,13 @@ class Connection:
         del buffer[:count]
         return data
 
-    @operation
-    def _recv_buffered(self, max_bytes: int) -> Coop[bytes]:
-        yield from take_turn(self._reader)
-        if not self._buffer:  # another task took it between the call and now
-            return (yield from retry(self._reader, self.try_recv, max_bytes))
-        return self._take(max_bytes)
-
-    @operation
-    def _recv_buffered_into(self, buffer: bytearray | memoryview) -> Coop[int]:
-        yield from take_turn(self._reader)
-        if not self._buffer:
-            return (yield from retry(self._reader, self._try_recv_into, buffer))
-        view = memoryview(buffer).cast("B")
-        data = self._take(len(view))
-        view[: len(data)] = data
-        return len(data)
-
     def try_recv(self, max_bytes: int) -> bytes | WouldBlock:
         """Receive what is there now, or answer WOULDBLOCK: what ``recv`` tries when it may.
 
-        Not for a connection that another task receives from, or whose bytes were put back.
+        Not for a connection that another task receives from.
         """
+        if self._buffer:
+            return self._take(max_bytes)
         data = self._socket.recv(max_bytes)
         if data is not WOULDBLOCK and len(data) < max_bytes:
             # Drained: the next recv parks without a call that would only fail.
@@ -238,6 +230,11 @@ class Connection:
         return data
 
     def _try_recv_into(self, buffer: bytearray | memoryview) -> int | WouldBlock:
+        if self._buffer:
+            view = memoryview(buffer).cast("B")
+            data = self._take(len(view))
+            view[: len(data)] = data
+            return len(data)
         return self._socket.recv_into(buffer)
 
     def _fill(self, wanted: int) -> Operation[int]:
@@ -248,9 +245,10 @@ class Connection:
 
     def _try_fill(self, max_bytes: int) -> int | WouldBlock:
         """Receive into the buffer; 0 at the end."""
-        data = self.try_recv(max_bytes)
+        data = self._socket.recv(max_bytes)
         if data is WOULDBLOCK:
             return WOULDBLOCK
+        self._reader.is_ready = len(data) == max_bytes
         self._open_buffer().extend(data)
         return len(data)
 

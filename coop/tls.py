@@ -63,27 +63,29 @@ class TlsConnection(Connection):
 
     def try_recv(self, max_bytes: int) -> bytes | WouldBlock:
         """Receive what is there now, or answer WOULDBLOCK, as any Connection does."""
+        if self._buffer:
+            return self._take(max_bytes)
         # The socket itself says whether it is drained: one record at a time, so a short read
         # means nothing.
         return self._socket.recv(max_bytes)
 
-    def _try_recv_into(self, buffer: bytearray | memoryview) -> int | WouldBlock:
-        return self._socket.recv_into(buffer)
+    def _try_fill(self, max_bytes: int) -> int | WouldBlock:
+        answer = super()._try_fill(max_bytes)
+        self._reader.is_ready = True  # see try_recv
+        return answer
 
     def sendall(self, data: bytes | bytearray | memoryview) -> Operation[None]:
         """Send all of ``data``, as any Connection does."""
         return retry(self._writer, self._try_send, [memoryview(data).cast("B")])
 
     def _try_send(self, rest: list[Any]) -> WouldBlock | None:
-        # As the base does, but that a piece taken whole does not mean that the next is not.
+        # Of a long message the system takes one record after the other.
         for _ in range(BUDGET):
-            data = rest[0]
-            sent = self._socket.send(data)
-            if sent is WOULDBLOCK:
-                return WOULDBLOCK
-            if sent == len(data):
+            before = rest[0]
+            if super()._try_send(rest) is not WOULDBLOCK:
                 return None
-            rest[0] = memoryview(data)[sent:]
+            if rest[0] is before:
+                break
         return WOULDBLOCK
 
     def shutdown_send(self) -> None:
