@@ -127,7 +127,7 @@ class Connection:
             raise ValueError(f"max_bytes must be 1 or more, not {max_bytes!r}")
         if self._buffer:
             self._reader.is_ready = True  # what is here already need not be waited for
-        return retry(self._reader, self.try_recv, max_bytes)
+        return retry(self._reader, self._try_recv, max_bytes)
 
     def recv_into(self, buffer: bytearray | memoryview) -> Operation[int]:
         """Receive into ``buffer``; return how many bytes came, 0 at the end.
@@ -216,11 +216,7 @@ class Connection:
         del buffer[:count]
         return data
 
-    def try_recv(self, max_bytes: int) -> bytes | WouldBlock:
-        """Receive what is there now, or answer WOULDBLOCK: what ``recv`` tries when it may.
-
-        Not for a connection that another task receives from.
-        """
+    def _try_recv(self, max_bytes: int) -> bytes | WouldBlock:
         if self._buffer:
             return self._take(max_bytes)
         data = self._socket.recv(max_bytes)

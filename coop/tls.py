@@ -61,8 +61,7 @@ class TlsConnection(Connection):
                 self._part()
                 raise
 
-    def try_recv(self, max_bytes: int) -> bytes | WouldBlock:
-        """Receive what is there now, or answer WOULDBLOCK, as any Connection does."""
+    def _try_recv(self, max_bytes: int) -> bytes | WouldBlock:
         if self._buffer:
             return self._take(max_bytes)
         # The socket itself says whether it is drained: one record at a time, so a short read
@@ -71,7 +70,7 @@ class TlsConnection(Connection):
 
     def _try_fill(self, max_bytes: int) -> int | WouldBlock:
         answer = super()._try_fill(max_bytes)
-        self._reader.is_ready = True  # see try_recv
+        self._reader.is_ready = True  # see _try_recv
         return answer
 
     def sendall(self, data: bytes | bytearray | memoryview) -> Operation[None]:

@@ -61,7 +61,7 @@ GUESTS = {
 }
 
 FILE_LINES, FUNCTION_LINES, CORE_LINES = 400, 40, 800
-LOOPS = {"scheduler.step_all": 60, "http.conversation._converse": 60}
+LOOPS = {"scheduler.step_all": 60, "http.conversation._converse": 50}
 
 # Classes that stand in for one of Python's own, which explains what they have in common.
 STAND_INS = {"Guarded": types.GeneratorType, "HasFileno": io.IOBase}

@@ -112,8 +112,7 @@ class Conversation(Intake):
     def _converse(self, data: bytes) -> Coop[None]:
         """Answer request after request; ``data`` was received before."""
         parser, exchange, way = self._parser, self._exchange, self._way
-        recv, try_recv = self._connection.recv, self._connection.try_recv
-        app, scheduler = self._site.app, self._task.scheduler
+        recv, app, scheduler = self._connection.recv, self._site.app, self._task.scheduler
         request: Any = None
         answer: Any = None
         left = self._site.limits.requests_per_connection or -1
@@ -122,17 +121,7 @@ class Conversation(Intake):
             while keep:
                 if not data and not parser.has_rest:
                     exchange.is_convenient = True
-                    if way.is_ready or way.is_busy or not way.is_watched:
-                        data = yield from recv()
-                    else:
-                        # What retry would do, in place: a generator less is 5 % of a request.
-                        way.is_busy = True
-                        try:
-                            yield way
-                            got = try_recv(RECV_BYTES)
-                        finally:
-                            way.is_busy = False
-                        data = (yield from recv()) if got is WOULDBLOCK else got
+                    data = yield from recv()
                     exchange.is_convenient = False
                 self._begun = scheduler.now
                 try:
