@@ -68,7 +68,10 @@ class Conversation(Intake):
 
     @classmethod
     def hold(cls, site: Site, connection: Connection) -> Coop[None]:
-        """Converse until the client leaves, a deadline passes, or something goes wrong."""
+        """Converse until the client leaves, a deadline passes, or something goes wrong.
+
+        What a connection's task runs: a Conversation is made in the task that it belongs to.
+        """
         self = cls(site, connection)
         data = b""
         try:
