@@ -20,6 +20,7 @@ if __name__ == "__main__":
         port=int(sys.argv[1]),
         loop="uvloop",
         ws=sys.argv[2],
+        ws_ping_interval=None,  # the load answers none; coop sends none to whom it hears
         lifespan="off",
         access_log=False,
         log_level="warning",

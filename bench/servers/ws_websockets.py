@@ -13,7 +13,8 @@ async def echo(ws):
 
 
 async def main():
-    async with serve(echo, "127.0.0.1", int(sys.argv[1])) as server:
+    # Without pings: the load answers none, and coop sends none to whom it hears.
+    async with serve(echo, "127.0.0.1", int(sys.argv[1]), ping_interval=None) as server:
         await server.serve_forever()
 
 
