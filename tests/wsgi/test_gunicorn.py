@@ -401,7 +401,7 @@ def test_no_signal_in_mid_load_loses_a_request(options: list[str], number: int, 
 def test_workers_are_replaced_in_mid_load(keep: bool) -> None:
     with serving("--max-requests", "300", "--max-requests-jitter", "100") as arbiter:
         load = Load(arbiter.port, keep=keep)
-        load.run(lambda load: load.wait_for(5000))
+        load.run(lambda load: load.wait_for(20_000))
         assert [] == load.lost
         assert 0 == load.refused
         arbiter.stop()
