@@ -372,15 +372,19 @@ class Connection:
             if self.state is ConnectionState.OPEN:
                 self.shutdown_send()
             with move_on_after(timeout):
-                while max_bytes > 0:
-                    data = yield from self.recv()
-                    if not data:
-                        break
-                    max_bytes -= len(data)
+                yield from self._drain(max_bytes)
         except OSError:
             pass  # broken or closed meanwhile: there is nothing left to keep
         finally:
             self.close()
+
+    def _drain(self, max_bytes: int) -> Coop[None]:
+        """Receive and drop what still comes, to the peer's end or so many bytes."""
+        while max_bytes > 0:
+            data = yield from self.recv()
+            if not data:
+                break
+            max_bytes -= len(data)
 
     def detach(self) -> StreamSocket:
         """Give the raw socket away, still open; this connection is closed from now on.

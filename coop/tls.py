@@ -124,11 +124,7 @@ class TlsConnection(Connection):
             with move_on_after(timeout):
                 if not self._writer.is_busy:  # or the one who sends does it
                     yield from retry(self._writer, TlsSocket.flush, self._socket)
-                while max_bytes > 0:
-                    data = yield from self.recv()
-                    if not data:
-                        break
-                    max_bytes -= len(data)
+                yield from self._drain(max_bytes)
         except OSError:
             pass  # broken or closed meanwhile: there is nothing left to keep
         finally:

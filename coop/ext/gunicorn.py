@@ -31,7 +31,7 @@ from coop.proxies import TrustedPeers
 from coop.runtime import run
 from coop.scopes import move_on_after
 from coop.server import Server
-from coop.sockets import StreamSocket, TcpSocket, adopt
+from coop.sockets import StreamSocket, adopt
 from coop.stream import Connection
 from coop.tls import TlsConnection
 from coop.traps import Coop, current_scheduler
@@ -89,9 +89,11 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
             deadlines=self._deadlines(),
             access_log=self._access_log(),
         )
+        listeners = self._listeners()
+        site.prepare(listeners)
         self._server = server = Server(
             self._first_listen(site),
-            self._listeners(site.limits),
+            listeners,
             max_connections=self.cfg.worker_connections,
             # Together less than what the arbiter waits for before it kills.
             drain=max(0.1, self.cfg.graceful_timeout - 2 * self._linger),
@@ -100,13 +102,10 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
         self._call_soon = current_scheduler().call_soon
         yield from group(self._serve_and_beat, server)
 
-    def _listeners(self, limits: Limits) -> list[Listener]:
+    def _listeners(self) -> list[Listener]:
         """Take over the sockets that the arbiter has bound."""
         tls = _tls_context(self.cfg) if self.cfg.is_ssl else None
         raws = [cast(StreamSocket, adopt(each.sock.detach())) for each in self.sockets]
-        for raw in raws:
-            if isinstance(raw, TcpSocket):
-                raw.set_unsent_bytes(limits.unsent_bytes)
         return [Listener(raw, tls=tls) for raw in raws]
 
     def _serve_and_beat(self, members: Group, server: Server) -> Coop[None]:

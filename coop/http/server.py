@@ -75,21 +75,18 @@ def serve(
         tls=tls,
         handshake_timeout=handshake_timeout,
         proxy_protocol=proxy_protocol,
-        on_listening=_beginning(limits, on_listening),
+        on_listening=_beginning(site, on_listening),
         heed_signals=heed_signals,
     )
 
 
 def _beginning(
-    limits: Limits, on_listening: Callable[[streams.Server], object] | None
+    site: Site, on_listening: Callable[[streams.Server], object] | None
 ) -> Callable[[streams.Server], object]:
-    """Return what tells the system of the limits, before anything is accepted."""
+    """Return what is to be called when the server listens: the site is prepared before."""
 
     def begin(server: streams.Server) -> None:
-        for each in server.listeners:
-            set_unsent_bytes = getattr(each.socket, "set_unsent_bytes", None)
-            if set_unsent_bytes is not None:
-                set_unsent_bytes(limits.unsent_bytes)
+        site.prepare(server.listeners)
         if on_listening is not None:
             on_listening(server)
 

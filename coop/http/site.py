@@ -6,6 +6,7 @@ Stands on: conversation, limits, quota.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from coop.conversations import Handler
@@ -16,6 +17,7 @@ from coop.http.limits import Deadlines, Limits
 from coop.http.messages import DateLine
 from coop.http.quota import Quota
 from coop.http.record import AccessLog
+from coop.listener import Listener
 from coop.stream import Connection
 from coop.traps import Coop
 
@@ -48,6 +50,13 @@ class Site:
     def date_lines(self, now: float) -> bytes:
         """Return the Server and Date lines; ``now`` by the scheduler's clock."""
         return self.date.lines if now < self.date.fresh_until else self.date.renew(now)
+
+    def prepare(self, listeners: Iterable[Listener]) -> None:
+        """Tell the system of the limits that are its to keep, before anything is accepted."""
+        for each in listeners:
+            set_unsent_bytes = getattr(each.socket, "set_unsent_bytes", None)
+            if set_unsent_bytes is not None:
+                set_unsent_bytes(self.limits.unsent_bytes)
 
     @property
     def converse(self) -> Handler:
