@@ -2,12 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
+from functools import partial
 
 from bench.loads import AcceptLoad
 from bench.peers import choose
 from bench.processes import start_all, stop_all
 from bench.results import Case
-from bench.rounds import WARM_UPS, Failed, alternate
+from bench.rounds import WARM_UPS, alternate
 from bench.works import echo
 
 TITLE = "Accept: server CPU time per connection (accepted, one echo of 64 bytes, closed)"
@@ -32,17 +33,13 @@ def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
     print("measuring: accept", flush=True)
     try:
         with ExitStack() as stack:
-            loads = {}
-            for server in servers:
-                try:
-                    loads[server.name] = AcceptLoad(server, options.connections)
-                    stack.callback(loads[server.name].stop)
-                except Failed as err:
-                    skipped[server.name] = str(err)
+            loads, unfit = echo.open_loads(
+                servers, partial(AcceptLoad, concurrency=options.connections), stack
+            )
             slices, failures = alternate(
                 list(loads), lambda peer: loads[peer].run(options.seconds), options.rounds
             )
     finally:
         stop_all(servers)
     case = echo.case_of(f"{options.connections} connections at a time", slices)
-    return [case], skipped | failures
+    return [case], skipped | unfit | failures

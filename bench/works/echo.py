@@ -1,14 +1,18 @@
 """Echo: CPU time of one message, over connections that each have one message under way."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
+from typing import TypeVar
 
-from bench.loads import EchoLoad, Slice, note_of
+from bench.loads import EchoLoad, Slice, SlicedLoad, note_of
 from bench.peers import Peer, choose, compiled_server, node_server, python_server
 from bench.processes import Server, start_all, stop_all
 from bench.results import Case, rounded
 from bench.rounds import WARM_UPS, Failed, alternate
+
+Load = TypeVar("Load", bound=SlicedLoad)
 
 TITLE = "Echo: server CPU time per message"
 PEERS = [
@@ -78,7 +82,10 @@ def measure_peers(
     try:
         for connections in options.connections:
             with ExitStack() as stack:
-                loads, failures = open_loads(servers, connections, min(options.bytes), stack)
+                make_load = partial(
+                    EchoLoad, connections=connections, size_bytes=min(options.bytes)
+                )
+                loads, failures = open_loads(servers, make_load, stack)
                 for size_bytes in options.bytes:
                     case, failed = measure_case(loads, connections, size_bytes, options)
                     case.at = connections if is_curve else None
@@ -91,14 +98,14 @@ def measure_peers(
 
 
 def open_loads(
-    servers: Sequence[Server], connections: int, size_bytes: int, stack: ExitStack, lines: int = 1
-) -> tuple[dict[str, EchoLoad], dict[str, str]]:
+    servers: Sequence[Server], make_load: Callable[[Server], Load], stack: ExitStack
+) -> tuple[dict[str, Load], dict[str, str]]:
     """Connect a load to every server; return those that stand, and why the others do not."""
-    loads: dict[str, EchoLoad] = {}
+    loads: dict[str, Load] = {}
     failures: dict[str, str] = {}
     for server in servers:
         try:
-            loads[server.name] = EchoLoad(server, connections, size_bytes, lines=lines)
+            loads[server.name] = make_load(server)
         except Failed as err:
             failures[server.name] = str(err)
         else:

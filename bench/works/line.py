@@ -3,7 +3,9 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
+from bench.loads import EchoLoad
 from bench.peers import choose, compiled_server, node_server, python_server
 from bench.processes import Server, start_all, stop_all
 from bench.results import Case
@@ -64,8 +66,10 @@ def measure_case(
     name = f"{options.connections:,} connections × {options.bytes:,} bytes, {depth}"
     print(f"measuring: {name}", flush=True)
     with ExitStack() as stack:
-        size = (options.connections, options.bytes)
-        loads, failures = echo.open_loads(servers, *size, stack, lines)
+        make_load = partial(
+            EchoLoad, connections=options.connections, size_bytes=options.bytes, lines=lines
+        )
+        loads, failures = echo.open_loads(servers, make_load, stack)
         slices, failed = alternate(
             list(loads), lambda peer: loads[peer].run(options.seconds), options.rounds
         )

@@ -2,12 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
+from functools import partial
 
 from bench.loads import EchoLoad, PipedLoad
 from bench.peers import choose, python_server
 from bench.processes import Server, start_all, stop_all
 from bench.results import Case
-from bench.rounds import WARM_UPS, Failed, alternate
+from bench.rounds import WARM_UPS, alternate
 from bench.works import echo
 
 TITLE = "WebSocket: server CPU time per echoed message"
@@ -43,19 +44,14 @@ def measure(options: Namespace) -> tuple[list[Case], dict[str, str]]:
     """Measure in alternating slices with all servers up."""
     servers, skipped = start_all(choose(PEERS, options.peers))
     print("measuring: websocket", flush=True)
+    make_load = partial(WebSocketLoad, connections=options.connections, size_bytes=options.bytes)
     try:
         with ExitStack() as stack:
-            loads = {}
-            for server in servers:
-                try:
-                    loads[server.name] = WebSocketLoad(server, options.connections, options.bytes)
-                    stack.callback(loads[server.name].stop)
-                except Failed as err:
-                    skipped[server.name] = str(err)
+            loads, unfit = echo.open_loads(servers, make_load, stack)
             slices, failures = alternate(
                 list(loads), lambda peer: loads[peer].run(options.seconds), options.rounds
             )
     finally:
         stop_all(servers)
     name = f"{options.connections:,} connections × {options.bytes:,} bytes"
-    return [echo.case_of(name, slices)], skipped | failures
+    return [echo.case_of(name, slices)], skipped | unfit | failures
