@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 #: How many operations of one step may succeed at once before the task passes.
 BUDGET: Final = 16
+#: A receive that fills its buffer counts once more for each so many bytes of it.
+BUDGET_BYTES: Final = 8192
 
 # The bit rule of the poller: ERROR and HANGUP wake both directions.
 _WAKES_READER: Final = ~WRITE

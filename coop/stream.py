@@ -22,7 +22,7 @@ from coop.outcomes import (
     MisuseError,
     WouldBlock,
 )
-from coop.readiness import Descriptor, retry, take_turn
+from coop.readiness import BUDGET_BYTES, Descriptor, retry, take_turn
 from coop.scopes import move_on_after
 from coop.sockets import StreamSocket
 from coop.traps import Coop, Operation, current_scheduler, operation
@@ -220,9 +220,11 @@ class Connection:
         if self._buffer:
             return self._take(max_bytes)
         data = self._socket.recv(max_bytes)
-        if data is not WOULDBLOCK and len(data) < max_bytes:
-            # Drained: the next recv parks without a call that would only fail.
-            self._reader.is_ready = False
+        if data is not WOULDBLOCK:
+            if len(data) < max_bytes:
+                self._reader.is_ready = False  # as in _learn, which would be one call more
+            else:
+                self._learn(max_bytes, max_bytes)
         return data
 
     def _try_recv_into(self, buffer: bytearray | memoryview) -> int | WouldBlock:
@@ -231,7 +233,10 @@ class Connection:
             data = self._take(len(view))
             view[: len(data)] = data
             return len(data)
-        return self._socket.recv_into(buffer)
+        count = self._socket.recv_into(buffer)
+        if count is not WOULDBLOCK:
+            self._learn(count, memoryview(buffer).nbytes)
+        return count
 
     def _fill(self, wanted: int) -> Operation[int]:
         """Receive something into the buffer; return how many bytes, 0 at the end."""
@@ -244,9 +249,18 @@ class Connection:
         data = self._socket.recv(max_bytes)
         if data is WOULDBLOCK:
             return WOULDBLOCK
-        self._reader.is_ready = len(data) == max_bytes
+        self._learn(len(data), max_bytes)
         self._open_buffer().extend(data)
         return len(data)
+
+    def _learn(self, count: int, max_bytes: int) -> None:
+        """Take note of what the length of a receive tells."""
+        if count < max_bytes:
+            # Drained: the next receive parks without a call that would only fail.
+            self._reader.is_ready = False
+        else:
+            # There is more, and much takes long.
+            self._reader.scheduler.budget -= count // BUDGET_BYTES
 
     # -- sending ------------------------------------------------------------------------------
 

@@ -62,16 +62,11 @@ class TlsConnection(Connection):
                 raise
 
     def _try_recv(self, max_bytes: int) -> bytes | WouldBlock:
-        if self._buffer:
-            return self._take(max_bytes)
-        # The socket itself says whether it is drained: one record at a time, so a short read
-        # means nothing.
-        return self._socket.recv(max_bytes)
+        return self._take(max_bytes) if self._buffer else self._socket.recv(max_bytes)
 
-    def _try_fill(self, max_bytes: int) -> int | WouldBlock:
-        answer = super()._try_fill(max_bytes)
-        self._reader.is_ready = True  # see _try_recv
-        return answer
+    def _learn(self, count: int, max_bytes: int) -> None:
+        # Nothing: it receives a record at a time, and the socket itself says whether it is drained.
+        pass
 
     def sendall(self, data: bytes | bytearray | memoryview) -> Operation[None]:
         """Send all of ``data``, as any Connection does."""

@@ -15,7 +15,7 @@ from coop.doorbell import Doorbell
 from coop.groups import Group
 from coop.parking import ParkingLot
 from coop.poller import READ, Select
-from coop.readiness import BUDGET
+from coop.readiness import BUDGET, BUDGET_BYTES
 from coop.traps import Waiter
 
 pytestmark = pytest.mark.core
@@ -228,6 +228,29 @@ def test_after_so_many_operations_that_succeed_at_once_a_task_passes() -> None:
             return [turn - first for turn in turns]
 
     assert [0] * BUDGET + [1] * BUDGET + [2] * BUDGET == play(main())
+
+
+@pytest.mark.parametrize("way", ["recv", "recv_into"])
+def test_a_receive_that_fills_its_buffer_counts_by_its_bytes_too(way: str) -> None:
+    """A flood comes in large pieces, each of which takes as long as many small ones."""
+
+    def main() -> Gen[list[int]]:
+        a, b = kit.pair()
+        with a, b:
+            calls: dict[str, Callable[[], Any]] = {
+                "recv": lambda: a.recv(BUDGET_BYTES),
+                "recv_into": lambda: a.recv_into(bytearray(BUDGET_BYTES)),
+            }
+            yield from b.sendall(bytes(BUDGET * BUDGET_BYTES))
+            yield None
+            turns = []
+            for _ in range(BUDGET):
+                yield from calls[way]()
+                turns.append(count_turns())
+            first = turns[0]
+            return [turn - first for turn in turns]
+
+    assert [0] * (BUDGET // 2) + [1] * (BUDGET // 2) == play(main())
 
 
 @pytest.mark.parametrize("way", ["recv", "recv_exactly", "readline", "recv_into"])
