@@ -16,7 +16,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.paths import FILES, REPOSITORY
@@ -83,6 +84,10 @@ class Server:
         lines = (self.scratch / "log").read_text(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
+    def signal(self, number: int) -> None:
+        """Send the server and all its children a signal."""
+        os.killpg(self.pid, number)
+
     def stop(self) -> None:
         """End the server and all its children, and remove its folder."""
         self._clear_away(self.process)
@@ -92,6 +97,19 @@ class Server:
             end(process)
         self.reservation.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+@contextmanager
+def alone(server: Server, servers: Sequence[Server]) -> Iterator[None]:
+    """Hold all the others still: what they have left over would show in this one's tail."""
+    others = [other for other in servers if other is not server]
+    try:
+        for other in others:
+            other.signal(signal.SIGSTOP)
+        yield
+    finally:
+        for other in others:
+            other.signal(signal.SIGCONT)
 
 
 def start_pinned(command: Sequence[str], core: int, **streams: object) -> subprocess.Popen[bytes]:
