@@ -2,8 +2,8 @@
 
 A thousand connections send at a calm pace; once alone, and once beside a connection that sends as
 fast as the server reads. Latency counts from when a message was due, so a server that stalls cannot
-hide it. The other servers are up but held still: what a flood has left in one of them would otherwise
-be worked off in the next one's slice.
+hide it. The other servers are up but held still: what a flood has left in one of them would be
+worked off in the next one's slice otherwise.
 """
 
 from argparse import ArgumentParser, Namespace
