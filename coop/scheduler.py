@@ -100,7 +100,7 @@ class Scheduler:
         running.scheduler = self
         try:
             turn = self.turn
-            while not task.is_done:
+            while task.end is None:
                 turn()
         finally:
             running.scheduler = None

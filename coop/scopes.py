@@ -17,13 +17,15 @@ from typing import Any
 
 from coop.outcomes import Cancelled, MisuseError
 from coop.task import Task
-from coop.traps import FOREVER, current_task
+from coop.traps import FOREVER, current_scheduler, current_task, running
 
 
 class Scope:
-    """A part of a task that can be cancelled, by its deadline or by hand.
+    """A with-block that can be cancelled, by its deadline or by hand: ``coop.move_on_after``.
 
-    Leaving it swallows the Cancelled that it caused; ``caught`` tells afterwards.
+    ``with coop.move_on_after(5) as scope: …`` goes on after the block when the time runs out, and
+    then ``scope.caught`` tells that it did.  ``seconds`` counts from the entry; None means for
+    ever.  ValueError when negative.
     """
 
     __slots__ = (
@@ -99,14 +101,15 @@ class Scope:
     def __enter__(self) -> Any:
         if self._reckonings >= 0:
             raise MisuseError(f"{self!r} has been entered before: make a new one for each 'with'")
-        self.task = task = current_task()
+        scheduler = running.scheduler or current_scheduler()
+        self.task = task = scheduler.current or current_task()
         self.outer = task.scope
         task.scope = self
         self._outer_deadline = task.deadline
         self._reckonings = task.reckonings
         if self._seconds is not None:
             # A fresh reading, not the turn's: a turn's work must not shorten the timeout.
-            self._deadline = task.scheduler.clock.now() + self._seconds
+            self._deadline = scheduler.clock.now() + self._seconds
         if self.is_shielding or self.cancel_requested:
             task.reckon()
         elif self._deadline < task.deadline:
@@ -178,7 +181,11 @@ class Scope:
 
 
 class Timeout(Scope):
-    """A scope that raises TimeoutError when its deadline ended it."""
+    """A with-block whose waits are bounded: ``with coop.timeout(5): …``
+
+    ``seconds`` counts from the entry; None means for ever.  Leaving raises TimeoutError when the
+    time ran out inside, with the place where it did as its cause.  ValueError when negative.
+    """
 
     __slots__ = ()
 
@@ -189,7 +196,11 @@ class Timeout(Scope):
 
 
 class Shield(Scope):
-    """A scope that no cancellation from outside enters, until its deadline at the latest."""
+    """A with-block whose waits no cancellation from outside enters, for at most so many seconds.
+
+    For cleanup: ``with coop.shield(1.0): yield from conn.sendall(goodbye)``.  When the time is up,
+    what had been cancelled outside is cancelled inside too.
+    """
 
     __slots__ = ()
 
@@ -203,30 +214,10 @@ class Shield(Scope):
         self._deadline = FOREVER
 
 
-def timeout(seconds: float | None) -> Timeout:
-    """Bound the waits of a with-block: ``with coop.timeout(5): …``
-
-    ``seconds`` counts from the entry; None means for ever.  Leaving raises TimeoutError when the
-    time ran out inside, with the place where it did as its cause.  ValueError when negative.
-    """
-    return Timeout(seconds)
-
-
-def move_on_after(seconds: float | None) -> Scope:
-    """Bound the waits of a with-block, and go on after it when the time runs out.
-
-    ``with coop.move_on_after(5) as scope: …`` and then ``scope.caught`` tells whether it did.
-    """
-    return Scope(seconds)
-
-
-def shield(seconds: float | None = None) -> Shield:
-    """Protect the waits of a with-block from cancellation, for at most so many seconds.
-
-    For cleanup: ``with coop.shield(1.0): yield from conn.sendall(goodbye)``.  When the time is up,
-    what had been cancelled outside is cancelled inside too.
-    """
-    return Shield(seconds)
+# Classes under the names of what they do: a function around each would be a call more.
+timeout = Timeout
+move_on_after = Scope
+shield = Shield
 
 
 def convenient() -> Scope:

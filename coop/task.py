@@ -75,9 +75,9 @@ class Task:
     """
 
     __slots__ = (
-        "__weakref__", "_end", "_error", "_joiners", "_name", "_traceback", "_value",
-        "alarm", "cancel_reason", "cancel_requested", "cancelling", "context", "deadline",
-        "deliveries", "error", "generator", "number", "owner", "reckonings",
+        "__weakref__", "_error", "_joiners", "_name", "_traceback", "_value", "alarm",
+        "cancel_reason", "cancel_requested", "cancelling", "context", "deadline", "deliveries",
+        "end", "error", "generator", "number", "owner", "reckonings",
         "scheduler", "scope", "send", "since", "soft_cancelled", "waiter",
     )  # fmt: skip
 
@@ -121,8 +121,9 @@ class Task:
         self.soft_cancelled = False
         #: Clock time at which it parked last.
         self.since: float = scheduler.now
+        #: How it ended; None as long as it lives.
+        self.end: TaskState | None = None
         self._name = name
-        self._end: TaskState | None = None
         self._value: Any = None
         self._error: BaseException | None = None
         self._traceback: TracebackType | None = None
@@ -144,8 +145,8 @@ class Task:
         Only the ends are stored: the rest is read off ``current`` and ``waiter``, since storing a
         state at each step made a switch a fifth slower.
         """
-        if self._end is not None:
-            return self._end
+        if self.end is not None:
+            return self.end
         if self.scheduler.current is self:
             return TaskState.RUNNING
         return TaskState.READY if self.waiter is None else TaskState.PARKED
@@ -153,7 +154,7 @@ class Task:
     @property
     def is_done(self) -> bool:
         """Whether the task has ended, in whatever way."""
-        return self._end is not None
+        return self.end is not None
 
     @property
     def result(self) -> Any:
@@ -162,7 +163,7 @@ class Task:
         Errors: the task's own error when it failed; TaskCancelled when it was cancelled;
         MisuseError while it has not ended.
         """
-        if self._end is TaskState.RETURNED:
+        if self.end is TaskState.RETURNED:
             return self._value
         if self._error is not None:
             try:
@@ -170,7 +171,7 @@ class Task:
                 raise self._error.with_traceback(self._traceback)
             finally:
                 del self  # the traceback keeps this frame, and would keep the task through it
-        if self._end is TaskState.CANCELLED:
+        if self.end is TaskState.CANCELLED:
             raise TaskCancelled(f"{self!r} has no result: it was cancelled{self._why()}")
         raise MisuseError(f"{self!r} has no result yet: 'yield from task.join()' waits for it")
 
@@ -187,7 +188,7 @@ class Task:
         joiner's from then on; a failure that nobody is waiting for is the group's.
         Errors: as ``result``; MisuseError for a task that joins itself.
         """
-        if self._end is None:
+        if self.end is None:
             if current_task() is self:
                 raise MisuseError(f"{self!r} cannot join itself")
             yield Spot(self.joiners)
@@ -209,7 +210,7 @@ class Task:
         Waits: never; ``join`` does.  A task that has not begun still begins.  Calling it again, or
         after the end, changes nothing.
         """
-        if self._end is None and not self.cancel_requested:
+        if self.end is None and not self.cancel_requested:
             self.cancel_requested = True
             self.cancel_reason = reason
             self.reckon()
@@ -283,7 +284,7 @@ class Task:
 
         Return whether a joiner was waiting, who now has the result or the error.
         """
-        self._end = _ENDS[event]
+        self.end = _ENDS[event]
         self._value = value
         self._error = error
         self._traceback = None if error is None else error.__traceback__
