@@ -3,6 +3,7 @@
 from coop.address import Address, parse_address
 from coop.channel import CLOSED, Channel, PriorityQueue, Queue
 from coop.choice import Alternative, Chosen, LineAlternative, after, first, readable, writable
+from coop.conversations import first_word
 from coop.datagram import DatagramSocket, open_datagram
 from coop.dial import connect
 from coop.executors import run_in_executor
@@ -38,7 +39,7 @@ from coop.task import Task
 from coop.tls import TlsConnection, start_tls
 from coop.tls_context import renew_certificate, tls_client_context, tls_server_context
 from coop.tls_socket import TlsError, TruncatedError
-from coop.traps import Coop, Operation, Waiter, current_scheduler, current_task
+from coop.traps import Coop, Operation, Waiter, current_scheduler, current_task, operation
 from coop.waits import sleep, sleep_until, spawn, wait_readable, wait_writable
 
 __all__ = [
@@ -95,6 +96,7 @@ __all__ = [
     "current_scheduler",
     "current_task",
     "first",
+    "first_word",
     "gather",
     "group",
     "listen",
@@ -104,6 +106,7 @@ __all__ = [
     "move_on_after",
     "notify_manager",
     "open_datagram",
+    "operation",
     "parse_address",
     "race",
     "readable",

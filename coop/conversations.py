@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from coop.groups import Group, as_generator
 from coop.outcomes import is_connection_lost
 from coop.proxies import TrustedPeers, receive_proxy_header
-from coop.scopes import convenient, move_on_after
+from coop.scopes import Scope, move_on_after
 from coop.scopes import timeout as within
 from coop.stream import LINGER_SECONDS, Connection, ConnectionState
 from coop.task import Task, TaskState
 from coop.tls import TlsConnection
-from coop.traps import Coop
+from coop.traps import Coop, current_task
 from coop.waits import wait_readable
 
 if TYPE_CHECKING:
@@ -33,6 +33,40 @@ Handler = Callable[[Connection], Coop[Any]]
 
 #: Seconds of silence behind which a client of a server that stops is not waited for any more.
 SILENT_SECONDS: Final = 0.25
+#: Seconds that a client gets for its first word when the server stops just as it has connected.
+NEWCOMER_SECONDS: Final = 0.5
+
+
+class FirstWord(Scope):
+    """Mark a with-block in which a client that has only just connected says its first word.
+
+    ``with coop.first_word() as silence: data = yield from conn.recv()`` and then
+    ``if silence.caught: return``.  It is a convenient point to stop, as ``coop.convenient()`` is
+    for a connection that is kept, but not before the client has been waited for half a second:
+    it connects because it is about to speak.  ``since`` is the clock time from which that counts,
+    now if not given.
+    """
+
+    __slots__ = ("_end",)
+
+    def __init__(self, since: float | None = None) -> None:
+        task = current_task()
+        now = task.scheduler.now
+        #: Clock time at which the client has had its time.
+        self._end = (now if since is None else since) + NEWCOMER_SECONDS
+        super().__init__(max(0.0, self._end - now) if task.soft_cancelled else None)
+        self.is_convenient = True
+
+    def cancel(self, reason: object = None) -> None:
+        """Cancel the wait when the client has had its time.  Waits: never."""
+        if self.task is not None and self.task.scheduler.now < self._end:
+            self.deadline = min(self.deadline, self._end)
+        else:
+            super().cancel(reason)
+
+
+# A class under the name of what it does.
+first_word = FirstWord
 
 
 class Conversations(Group):
@@ -120,7 +154,7 @@ class Conversations(Group):
             logger.debug("%r is none of %r: not heard", connection, proxies)
             return False
         try:
-            with within(self._server.handshake_timeout), convenient() as silence:
+            with within(self._server.handshake_timeout), first_word() as silence:
                 yield from receive_proxy_header(connection)
         except OSError as error:
             self._server.unshaken += 1
@@ -132,7 +166,7 @@ class Conversations(Group):
         """Do the handshake, in the connection's own task; return whether it was done."""
         try:
             with within(self._server.handshake_timeout):
-                with convenient() as silence:  # a client that has said nothing holds up no stop
+                with first_word() as silence:  # a client that says nothing holds up no stop
                     yield from wait_readable(connection)
                 is_silent = silence.caught and not connection.socket.raw.bytes_pending()
                 if not is_silent:

@@ -341,8 +341,10 @@ def serve(
     Connections from elsewhere, and those that begin otherwise, are closed unheard.
 
     The first SIGTERM or SIGINT drains: stop accepting, let conversations finish for ``drain``
-    seconds, cancel; the second ends now.  With ``lame_duck`` it first goes on accepting for so many
-    seconds, while ``Server.is_ready`` is false: time for a balancer to notice.
+    seconds, cancel; the second ends now.  A handler that waits for what may never come says so:
+    see ``coop.convenient``, and ``coop.first_word`` for those who have only just connected.  With
+    ``lame_duck`` it first goes on accepting for so many seconds, while ``Server.is_ready`` is
+    false: time for a balancer to notice.
 
     Waits: until stopped.  Errors: as ``coop.listen``; OSError when the listener fails.
     """

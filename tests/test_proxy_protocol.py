@@ -355,11 +355,11 @@ def test_a_silent_proxy_holds_up_no_stop() -> None:
         yield from kit.wait_until(lambda: servers)
         with (yield from coop.connect(servers[0].address)):
             yield from kit.wait_until(lambda: servers[0].active)
-            servers[0].stop()
+            servers[0].stop()  # which it may hold up for as long as any newcomer
             yield from task.join()
         return kit.now()
 
-    assert 0 == kit.play(main())
+    assert 0.5 == kit.play(main())
 
 
 def test_it_comes_before_tls(identity: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:

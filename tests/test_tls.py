@@ -606,7 +606,7 @@ def test_the_client_sees_the_timeout_of_its_own_handshake(who):
     assert 13 <= play(main()) < 14
 
 
-def test_a_stop_does_not_wait_for_the_silent(who):
+def test_a_stop_waits_for_the_silent_as_for_any_newcomer(who):
     def main():
         serving = Serving(echo, who.server())
         server = yield from serving.ready()
@@ -616,7 +616,7 @@ def test_a_stop_does_not_wait_for_the_silent(who):
             yield from serving.task.join()
             return coop.current_scheduler().clock.now(), server.unshaken
 
-    assert (0.0, 0) == play(main())
+    assert (0.5, 0) == play(main())
 
 
 def test_a_stop_lets_a_handshake_finish_that_has_begun(who):

@@ -29,13 +29,10 @@ from coop.http.site import Site
 from coop.listener import Listener
 from coop.proxies import TrustedPeers
 from coop.runtime import run
-from coop.scopes import move_on_after
 from coop.server import Server
 from coop.sockets import StreamSocket, adopt
-from coop.stream import Connection
-from coop.tls import TlsConnection
 from coop.traps import Coop, current_scheduler
-from coop.waits import sleep, wait_readable
+from coop.waits import sleep
 from coop.wsgi.adapter import adapt
 from coop.wsgi.environ import Environ, make_environ
 from coop.wsgi.greenlet_stage import check_greenlet
@@ -49,8 +46,8 @@ except ImportError as error:
 
 #: Seconds between two heartbeats, at most.
 PULSE_SECONDS: Final = 1.0
-#: Seconds for which a worker that was told to stop waits for requests that may be under way: a
-#: client that holds a connection cannot know that it should send nothing more.
+#: Seconds for which a worker that was told to stop serves on: a client that holds a connection
+#: cannot know that it should send nothing more.
 LINGER_SECONDS: Final = 1.0
 #: What gunicorn's "no limit" means here, in bytes and in fields.
 UNLIMITED: Final = 1024 * 1024
@@ -92,7 +89,7 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
         listeners = self._listeners()
         site.prepare(listeners)
         self._server = server = Server(
-            self._first_listen(site),
+            site.converse,
             listeners,
             max_connections=self.cfg.worker_connections,
             # Together less than what the arbiter waits for before it kills.
@@ -137,21 +134,6 @@ class NativeWorker(BaseWorker):  # type: ignore[misc]
         self.alive = False
         if self._server is not None:
             self._server.abort()
-
-    def _first_listen(self, site: Site) -> Callable[[Connection], Coop[None]]:
-        """Return a handler of connections that are accepted just when we are told to stop.
-
-        A server parts at once from those that have said nothing.  But whoever has only just
-        connected is about to say something.
-        """
-
-        def converse(connection: Connection) -> Coop[None]:
-            if not isinstance(connection, TlsConnection):  # whose bytes it may have already
-                with move_on_after(self._linger):
-                    yield from wait_readable(connection)
-            yield from site.converse(connection)
-
-        return converse
 
     # -- requests -------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
+from coop.conversations import first_word
 from coop.groups import as_generator
 from coop.http.codec import ParserState
 from coop.http.delivery import Delivery
@@ -50,8 +51,8 @@ class Conversation(Intake):
 
     def __init__(self, site: Site, connection: Connection) -> None:
         super().__init__(site, connection)
-        #: Clock time at which the present request began to come; kept for the access log.
-        self._begun = 0.0
+        #: Clock time at which the present request began to come; negative before the first one.
+        self._begun = -1.0
         #: The answer on its way, when it was not sent in one go; until it has been reported.
         self._delivery: Delivery | None = None
         #: What of an answer the system did not take at once.
@@ -73,13 +74,15 @@ class Conversation(Intake):
         What a connection's task runs: a Conversation is made in the task that it belongs to.
         """
         self = cls(site, connection)
-        data = b""
+        data, since = b"", self._task.scheduler.now
         try:
             if ahead := self._connection.buffered_bytes:  # by whoever read what came before HTTP
                 data = yield from self._connection.recv(ahead)
             while True:
-                if self._task.soft_cancelled and not data and not (data := self._look_again()):
-                    break
+                if self._task.soft_cancelled and not data:
+                    data = yield from self._hear_last(since)
+                    if not data:
+                        break
                 yield from self._converse(data)
                 data = b""
                 exchange = self._exchange
@@ -99,6 +102,13 @@ class Conversation(Intake):
             raise
         if self._exchange.state is not ExchangeState.BROKEN:
             self._exchange.advance("end")
+
+    def _hear_last(self, since: float) -> Coop[bytes]:
+        """Take a request that has come while we were told to part, or comes from a newcomer."""
+        if self._begun < 0:
+            with first_word(since):
+                return (yield from self._connection.recv())
+        return self._look_again()
 
     def _look_again(self) -> bytes:
         """Take a request that has come while we were told to part; else part, this very moment.

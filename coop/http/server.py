@@ -56,7 +56,8 @@ def serve(
     of each request.  ``server_name`` is what the Server field says; empty, there is none.
 
     All else as ``coop.serve``: the first SIGTERM or SIGINT closes idle connections at once, lets
-    requests be answered for ``drain`` seconds, and the second ends now.
+    requests be answered for ``drain`` seconds, and the second ends now.  Who has only just
+    connected gets half a second to begin a request.
     Waits: until stopped.  Errors: as ``coop.serve``.
     """
     site = Site(
