@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from coop.sim import KINDS, command
 from coop.sim.explore import SimulationFailed
@@ -65,6 +67,11 @@ def test_all_else_on_the_page_passes(greeter):
     for name, test in tests.items():
         takes_sim = "(sim):" in re.search(rf"def {name}.*", "\n".join(SNIPPETS))[0]
         test(Simulator(seeds=30, first=0)) if takes_sim else test()
+
+
+def test_the_state_machine_on_the_page_passes(greeter):
+    machine = greeter(len(SNIPPETS)).Greeting
+    run_state_machine_as_test(machine, settings=settings(max_examples=5, stateful_step_count=8))
 
 
 def test_the_commands_work(greeter, capsys):
