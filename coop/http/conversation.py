@@ -20,7 +20,7 @@ from coop.http.errors import HttpError
 from coop.http.exchange import EXCHANGE_LIFE, ExchangeState
 from coop.http.head import NO_BODY
 from coop.http.intake import Intake
-from coop.http.messages import BODILESS, Request, Response
+from coop.http.messages import BODILESS, FileRegion, Request, Response
 from coop.http.pages import error_page
 from coop.http.record import CLIENT_GONE, AccessRecord
 from coop.http.upgrade import Upgrade
@@ -292,6 +292,8 @@ class Conversation(Intake):
         if keep and request is not None:
             keep_lines = b"" if request.minor else b"Connection: keep-alive\r\n"
         lines = self._site.date_lines(self._task.scheduler.now)
+        if isinstance(answer.body, FileRegion):
+            self._site.headroom.give(self._connection.socket, len(answer.body))
         try:
             yield from delivery.run(answer.head(lines, delivery.framing_lines(keep_lines)))
         except OSError:

@@ -36,7 +36,8 @@ class Limits:
     discard_bytes: int = 64 * 1024
     #: Most bytes of an answer that the system holds for a client that does not take them, behind
     #: those on their way; where it can be told (TCP_NOTSENT_LOWAT).  Left to itself, Linux holds
-    #: megabytes, and a thousand slow readers leave it no memory for anybody.
+    #: megabytes, and a thousand slow readers leave it no memory for anybody.  For at most 64
+    #: connections at once that were sent files, it holds eight times as much: see ``headroom``.
     unsent_bytes: int = 128 * 1024
     #: Most requests on one connection: the answer to the last says ``Connection: close``.
     requests_per_connection: int | None = None

@@ -1,7 +1,7 @@
 """The site: what the conversations of one server share.
 
 What lives here: Site.  What it must not know: how many servers there are, and where they listen.
-Stands on: conversation, limits, quota.
+Stands on: conversation, headroom, limits, quota.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from coop.conversations import Handler
 from coop.http.conversation import App, Conversation
 from coop.http.errors import HttpError
 from coop.http.exchange import phase_seconds
+from coop.http.headroom import Headroom
 from coop.http.limits import Deadlines, Limits
 from coop.http.messages import DateLine
 from coop.http.quota import Quota
@@ -25,7 +26,9 @@ from coop.traps import Coop
 class Site:
     """What the conversations of one server share: the handler and the rules."""
 
-    __slots__ = ("access_log", "app", "date", "deadlines", "limits", "phase_seconds", "quota")
+    __slots__ = (
+        "access_log", "app", "date", "deadlines", "headroom", "limits", "phase_seconds", "quota",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -43,6 +46,8 @@ class Site:
         #: The Server and Date lines.
         self.date = DateLine(server=server_name)
         self.access_log = access_log
+        #: Who may have more unsent than others.
+        self.headroom = Headroom(limits.unsent_bytes)
         most = limits.connections_per_address
         #: Who is there, where an address may have so many connections only.
         self.quota = None if most is None else Quota(most)
