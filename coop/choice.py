@@ -105,7 +105,11 @@ def first(
     choice.enlist([offer for _, offer in offers])
     if choice.until is not FOREVER:
         scheduler.arm(current_task(), choice.until)
-    yield choice
+    try:
+        yield choice
+    except GeneratorExit:
+        choice.undo()
+        raise
     position, arm = choice.outcome()
     return Chosen(offers[position][0], arm.conclude())
 
@@ -170,6 +174,13 @@ class Choice(Waiter):
         assert self._winner is not None
         return self._winner, self._arms[self._winner]
 
+    def undo(self) -> None:
+        """Give back what was handed over to a task that is thrown away before it could run."""
+        if self._winner is not None and self._winner >= 0:
+            arm = self._arms[self._winner]
+            if isinstance(arm, _LineArm):
+                arm.undo()
+
     def reason(self) -> str:
         return f"the first of ({', '.join(arm.reason() for arm in self._arms)})"
 
@@ -189,7 +200,7 @@ class Choice(Waiter):
 class LineAlternative(Generic[T]):
     """An alternative that stands in a parking lot: how every primitive offers itself."""
 
-    __slots__ = ("attempt", "brought", "conclude", "find_lot")
+    __slots__ = ("attempt", "brought", "conclude", "find_lot", "undo")
 
     def __init__(
         self,
@@ -197,6 +208,8 @@ class LineAlternative(Generic[T]):
         find_lot: Callable[[], ParkingLot],
         conclude: Callable[[Any], T],
         brought: object = None,
+        *,
+        undo: Callable[[Any], object] = lambda _: None,
     ) -> None:
         #: Does it now, or answers WOULDBLOCK.
         self.attempt = attempt
@@ -206,6 +219,9 @@ class LineAlternative(Generic[T]):
         self.conclude = conclude
         #: What the waker finds in the spot, such as the value to send.
         self.brought = brought
+        #: Gives back what the waker handed over, when the task is thrown away before it ran;
+        #: called with what it brought.
+        self.undo = undo
 
     def enlist(self, choice: Choice) -> Arm[T]:
         """Stand in line for this choice."""
@@ -231,6 +247,9 @@ class _LineArm(Spot, Generic[T]):
 
     def conclude(self) -> T:
         return self._offer.conclude(self.value)
+
+    def undo(self) -> None:
+        self._offer.undo(self._offer.brought)
 
     def parked_task(self) -> Task | None:
         return self._choice.task  # type: ignore[no-any-return]

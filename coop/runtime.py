@@ -124,10 +124,15 @@ def _throw_away(scheduler: Scheduler) -> None:
             task.waiter = None
     for task in list(scheduler.tasks.values()):
         try:
-            task.generator.close()
+            task.context.run(task.generator.close)
         except Exception as error:
             logger.warning("%r could not be closed: %s", task, error)
+        # Or it would look for ever like one that may yet run, and be kept by its group.
+        task.finish("leave")
+        if isinstance(task.owner, Group):
+            task.owner.children.pop(task.number, None)
     scheduler.tasks.clear()
+    scheduler.ready.clear()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ Every one of them is a ParkingLot and a little state, under four rules:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from coop.choice import LineAlternative
 from coop.outcomes import WOULDBLOCK, Cancelled, MisuseError, WouldBlock
@@ -108,12 +108,25 @@ class Holdable(Primitive):
 
     def as_alternative(self) -> LineAlternative[Any]:
         """Return the alternative of ``first`` that acquires; it gives the object, to release."""
-        return LineAlternative(self.try_acquire, lambda: self._lot, lambda _: self, current_task())
+        return LineAlternative(
+            self.try_acquire, lambda: self._lot, lambda _: self, current_task(), undo=self.take_back
+        )
+
+    def take_back(self, task: Any) -> None:
+        """Pass on what was handed to a task that was thrown away before it ran; for the kernel."""
+        raise NotImplementedError
 
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: object = None, *exc_info: object) -> None:
+        if kind is GeneratorExit and running.scheduler is None:
+            self._leave_by_force()
+        else:
+            self.release()
+
+    def _leave_by_force(self) -> None:
+        """Release after the run, when no task is current: the one that is being closed is it."""
         self.release()
 
     def __aenter__(self) -> Operation[Any]:
@@ -121,7 +134,7 @@ class Holdable(Primitive):
 
     @operation
     def __aexit__(self, *error: object) -> Coop[None]:
-        self.release()
+        self.__exit__(*error)
         return
         yield  # an operation is a generator, also one that never waits
 
@@ -152,7 +165,11 @@ class Lock(Holdable):
         elif self.holder is task:
             raise self._second_acquire()
         else:
-            yield Spot(self._lot, task)
+            try:
+                yield Spot(self._lot, task)
+            except GeneratorExit:
+                self.take_back(task)
+                raise
         return self
 
     def try_acquire(self) -> Lock | WouldBlock:
@@ -175,6 +192,15 @@ class Lock(Holdable):
             raise self._not_held("release")
         lot = self._lot
         self.holder = lot.call_first().value if lot.spots else None
+
+    def take_back(self, task: Task | None) -> None:
+        if self.holder is task is not None:
+            self.holder = self._lot.call_first().value if self._lot.spots else None
+
+    def _leave_by_force(self) -> None:
+        # A wait on a condition that was thrown away has left its caller without the lock.
+        if self.holder is not None and _is_executing(self.holder):
+            self.take_back(self.holder)
 
     def blockers(self) -> list[Task]:
         """Return whom those in line wait for: the holder."""
@@ -204,6 +230,10 @@ class Lock(Holdable):
         return f"held by {self.holder.name!r}{ended}"
 
 
+#: What a spot has for a value that a permit was handed to.
+_HANDED_OVER: Final = object()
+
+
 class Semaphore(Holdable):
     """A number of permits.  Who takes one need not be the one who gives it back."""
 
@@ -230,7 +260,13 @@ class Semaphore(Holdable):
             scheduler.budget -= 1
             self.value -= 1
         else:
-            yield Spot(self._lot)
+            spot = Spot(self._lot)
+            try:
+                yield spot
+            except GeneratorExit:
+                if spot.value is _HANDED_OVER:
+                    self.release()
+                raise
         return self
 
     def try_acquire(self) -> Semaphore | WouldBlock:
@@ -245,11 +281,14 @@ class Semaphore(Holdable):
         Errors: MisuseError when that would make more permits than the limit.
         """
         if self._lot.spots:
-            self._lot.call_first()
+            self._lot.call_first().value = _HANDED_OVER
         elif self.value == self.limit:
             raise MisuseError(f"{self!r} was released more often than it was acquired")
         else:
             self.value += 1
+
+    def take_back(self, task: object) -> None:
+        self.release()
 
     def _state(self) -> str:
         return f"{self.value} free" + ("" if self.limit is None else f" of {self.limit}")
@@ -305,7 +344,12 @@ class CapacityLimiter(Holdable):
         if self.try_acquire():
             scheduler.budget -= 1
         else:
-            yield Spot(self._lot, scheduler.current)
+            task = scheduler.current
+            try:
+                yield Spot(self._lot, task)
+            except GeneratorExit:
+                self.take_back(task)
+                raise
         return self
 
     def try_acquire(self) -> CapacityLimiter | WouldBlock:
@@ -328,8 +372,12 @@ class CapacityLimiter(Holdable):
                 f"cannot release {self!r}: this task has no place; acquire one with "
                 "'with (yield from limiter.acquire()): …'"
             )
-        del self._borrowers[task]
-        self._admit()
+        self.take_back(task)
+
+    def take_back(self, task: Task | None) -> None:
+        if task in self._borrowers:
+            del self._borrowers[task]
+            self._admit()
 
     def statistics(self) -> LimiterStatistics:
         """Return how the limiter stands now."""
@@ -339,13 +387,9 @@ class CapacityLimiter(Holdable):
         """Return whom those in line wait for: any of those who have a place."""
         return list(self._borrowers)
 
-    def __exit__(self, kind: object = None, *exc_info: object) -> None:
-        if kind is GeneratorExit and running.scheduler is None:
-            # Closed by force after the run, when no task is current: the one that runs is it.
-            for task in [task for task in self._borrowers if _is_executing(task)]:
-                del self._borrowers[task]
-        else:
-            self.release()
+    def _leave_by_force(self) -> None:
+        for task in [task for task in self._borrowers if _is_executing(task)]:
+            self.take_back(task)
 
     def _admit(self) -> None:
         while self._lot.spots and len(self._borrowers) < self._total:
@@ -444,7 +488,7 @@ class Condition(Primitive):
 
     @operation
     def __aexit__(self, *error: object) -> Coop[None]:
-        self.release()
+        self.lock.__exit__(*error)
         return
         yield  # an operation is a generator, also one that never waits
 
