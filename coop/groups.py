@@ -96,8 +96,9 @@ class Group:
     def task_ended(self, task: Task, was_joined: bool) -> None:
         """Take note that a child has ended; called by the kernel."""
         del self.children[task.number]
-        error = task.exception
-        if error is not None and not was_joined:
+        if task.end is TaskState.FAILED and not was_joined:
+            error = task.exception
+            assert error is not None
             if self._on_error is None or not isinstance(error, Exception):
                 self.fail(error)
             else:

@@ -102,9 +102,10 @@ class ParkingLot:
 
     def wake_all(self, value: Any = None) -> int:
         """Wake everyone, in order; return how many."""
-        count = len(self)
-        for _ in range(count):
+        count = 0
+        while self.spots:
             self.wake_first(value)
+            count += 1
         return count
 
     def move_first(self, lot: ParkingLot) -> Spot:

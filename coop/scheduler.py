@@ -16,6 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Generator
 from heapq import heapify, heappop, heappush
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from coop.deadlock import explain_deadlock
@@ -82,7 +83,7 @@ class Scheduler:
 
         Anything with ``send`` and ``throw`` will do, so ``async def`` and Cython's generators too.
         """
-        if not hasattr(generator, "send") or not hasattr(generator, "throw"):
+        if type(generator) is not GeneratorType:
             check_generator(generator, "spawn")
         self.spawned += 1
         task = Task(generator, self, owner, name)
@@ -135,7 +136,7 @@ class Scheduler:
                 else:
                     waiter = self._throw(task)
             except StopIteration as stop:
-                self._retire(task, "return", value=stop.value)
+                self._retire(task, "return", stop.value)
             except BaseException as error:
                 self._bury(task, error)
             else:
@@ -177,7 +178,7 @@ class Scheduler:
         # The first frames are the loop's: they tell nothing, and would pin the task.
         while (trace := error.__traceback__) and trace.tb_frame.f_code.co_filename == __file__:
             error.__traceback__ = trace.tb_next
-        self._retire(task, "raise", error=error)
+        self._retire(task, "raise", None, error)
 
     def _retire(
         self, task: Task, event: str, value: Any = None, error: BaseException | None = None

@@ -192,6 +192,8 @@ class Task:
             if current_task() is self:
                 raise MisuseError(f"{self!r} cannot join itself")
             yield Spot(self.joiners)
+        if self.end is TaskState.RETURNED:
+            return self._value
         try:
             return self.result
         finally:
