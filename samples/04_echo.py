@@ -3,6 +3,7 @@
 Run:  python samples/04_echo.py [PORT] [--once]        (default port 8007; 0 is any)
 Then: nc localhost 8007, and type.
 See:  what you type comes back.  Open ten more: they do not disturb each other, in one thread.
+      Ctrl-C lets them finish, for thirty seconds; a second one cuts them off.
 """
 
 import sys

@@ -53,6 +53,8 @@ def listen_to(member):
 def converse(conn):
     yield from conn.sendall(b"Your name?\n")
     name = (yield from conn.readline(limit=100)).strip()
+    if not name:
+        return
     member = Member(name, conn)
     room.append(member)
     say(name + b" comes in\n")

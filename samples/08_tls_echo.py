@@ -26,7 +26,7 @@ def renew(context, certfile):
     with coop.Signals(signal.SIGHUP) as hangups:
         while True:
             yield from hangups.next()
-            context.load_cert_chain(certfile)
+            coop.renew_certificate(context, certfile)
             print("renewed", flush=True)
 
 

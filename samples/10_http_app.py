@@ -17,7 +17,8 @@ import coop.http
 from coop.http import HttpError, Response
 
 PAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Guest book</title>
-<body style="font: 1.1rem/1.6 system-ui; max-width: 36rem; margin: 3rem auto"><h1>Guest book</h1>
+<style>body {{ font: 1.1rem/1.6 system-ui; max-width: 36rem; margin: 3rem auto; padding: 0 1rem }}
+input, button {{ font: inherit; padding: .3rem .6rem }}</style><h1>Guest book</h1>
 <form method="post"><input name="name" value="{name}" placeholder="name">
 <input name="text" placeholder="what you have to say"> <button>Sign</button></form>
 <ol>{entries}</ol><script>

@@ -95,8 +95,10 @@ def test_every_page_is_reached_from_the_readme() -> None:
 def test_every_public_name_is_on_its_page() -> None:
     told = (ROOT / "docs" / "names.md").read_text()
     fresh = runpy.run_path(str(ROOT / "docs" / "make_names.py"))["page"]()
-    names = re.compile(r"^(?:## (\S+)|\| `(\w+))", re.MULTILINE)
-    assert names.findall(fresh) == names.findall(told), "run python docs/make_names.py"
+    names = re.compile(r"^\| `(\w+)", re.MULTILINE)
+    assert [] == sorted(set(names.findall(fresh)) - set(names.findall(told))), (
+        "run python docs/make_names.py"
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
