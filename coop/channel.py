@@ -2,7 +2,7 @@
 
 What lives here: Channel, Queue (a channel that knows when all its work is done), PriorityQueue, and
 CLOSED, which a closed channel gives when it is empty.  What it must not know: what the values are,
-who sends them.  Stands on: outcomes, traps, choice; the rules are those of ``sync``.
+who sends them.  Stands on: arguments, outcomes, traps, choice; the rules are those of ``sync``.
 
     while (message := (yield from channel.recv())) is not coop.CLOSED:
         ...
@@ -18,6 +18,7 @@ from enum import Enum
 from itertools import count, pairwise
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
+from coop.arguments import whole_number
 from coop.choice import LineAlternative
 from coop.outcomes import WOULDBLOCK, ClosedError, MisuseError, WouldBlock
 from coop.parking import OwnedLot, Spot
@@ -83,10 +84,9 @@ class Channel(Generic[T]):
     )  # fmt: skip
 
     def __init__(self, capacity: int | None, *, name: str | None = None) -> None:
-        if capacity is not None and not capacity >= 0:
-            raise ValueError(
-                f"a channel has room for 0 or more values, not {capacity!r}; None is without limit"
-            )
+        if capacity is not None:
+            says = "the capacity of a channel is 0 or more, or None for any number"
+            capacity = whole_number(capacity, 0, says)
         #: How many values it has room for; None for any number.
         self.capacity = capacity
         #: Shown in the repr, and so in every reason that speaks of this channel.

@@ -2,7 +2,8 @@
 
 What lives here: ``first``, what it returns, and the alternatives that are no primitive's own: a
 timer, a descriptor, the end of a task.  What it must not know: locks, channels; whatever is built
-over a ParkingLot offers itself as a LineAlternative.  Stands on: outcomes, traps, readiness, task.
+over a ParkingLot offers itself as a LineAlternative.  Stands on: arguments, outcomes, traps,
+readiness, task.
 
 The task parks on one Choice, which stands in every line with an Arm.  The first arm to be woken
 decides: at that moment, inside the waker's call, every other arm leaves its line.  So exactly one
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
+from coop.arguments import descriptor_of, length_of_time
 from coop.outcomes import WOULDBLOCK, ClosedError, MisuseError, WouldBlock
 from coop.parking import ParkingLot, Spot
 from coop.poller import READ, WRITE, HasFileno
@@ -127,7 +129,13 @@ def _as_alternative(thing: Any) -> Alternative[Any]:
         hint += " generators"
     elif hasattr(thing, "fileno"):
         hint = ": did you mean coop.readable(...) or coop.writable(...)?"
-    raise TypeError(f"first cannot wait for {thing!r}{hint}")
+    elif isinstance(thing, list | tuple):
+        hint = ": give its members one by one, first(*things)"
+    try:
+        raise TypeError(f"first cannot wait for {thing!r}{hint}")
+    finally:
+        if hint and hasattr(thing, "close") and hasattr(thing, "throw"):
+            thing.close()  # or Python would complain of it a second time
 
 
 class Choice(Waiter):
@@ -276,9 +284,7 @@ def after(seconds: float) -> Alternative[None]:
     With 0 it can be done at once: listed last, it makes ``first`` a look that never waits.
     Errors: ValueError when negative.
     """
-    if not seconds >= 0:
-        raise ValueError(f"after wants a number of seconds, 0 or more, not {seconds!r}")
-    return _After(seconds)
+    return _After(length_of_time(seconds, "after wants a number of seconds, 0 or more"))
 
 
 class _After:
@@ -335,8 +341,7 @@ class _Ready:
         return WOULDBLOCK  # of all else only the poller knows
 
     def enlist(self, choice: Choice) -> Arm[None]:
-        fd = self._thing if isinstance(self._thing, int) else self._thing.fileno()
-        return _ReadyArm(fd, self._side, choice, current_scheduler())
+        return _ReadyArm(descriptor_of(self._thing), self._side, choice, current_scheduler())
 
 
 class _ReadyArm(Waiter):

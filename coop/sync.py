@@ -1,7 +1,7 @@
 """Sync: what tasks of one scheduler wait for each other with.
 
 What lives here: Event, Lock, Semaphore, CapacityLimiter, Condition, Barrier.  What it must not
-know: channels, sockets, the loop.  Stands on: outcomes, traps, scopes, choice.
+know: channels, sockets, the loop.  Stands on: arguments, outcomes, traps, scopes, choice.
 
 Every one of them is a ParkingLot and a little state, under four rules:
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from coop.arguments import whole_number
 from coop.choice import LineAlternative
 from coop.outcomes import WOULDBLOCK, Cancelled, MisuseError, WouldBlock
 from coop.parking import OwnedLot, Spot
@@ -241,14 +242,13 @@ class Semaphore(Holdable):
 
     def __init__(self, value: int, *, limit: int | None = None, name: str | None = None) -> None:
         super().__init__("acquire", name)
-        if value < 0 or (limit is not None and limit < value):
-            raise ValueError(
-                f"a semaphore has 0 or more permits, up to its limit, not {value!r} of {limit!r}"
-            )
         #: How many permits are free.  Somebody waits only while it is 0.
-        self.value = value
+        self.value = whole_number(value, 0, "the permits of a semaphore are 0 or more")
         #: How many may be free at most; None for any number.
         self.limit = limit
+        if limit is not None:
+            says = f"the limit of a semaphore is its permits or more, {value!r} or more"
+            self.limit = whole_number(limit, value, says)
 
     @operation
     def acquire(self) -> Coop[Semaphore]:
@@ -303,6 +303,9 @@ class LimiterStatistics(NamedTuple):
     borrowers: tuple[Task, ...]
 
 
+_PLACES: Final = "the places of a limiter are 1 or more"
+
+
 class CapacityLimiter(Holdable):
     """So many places at once: each task holds one at most, and how many there are may change."""
 
@@ -312,19 +315,19 @@ class CapacityLimiter(Holdable):
         super().__init__("acquire", name)
         #: In order of borrowing.  Somebody waits only while there are ``total`` or more.
         self._borrowers: dict[Task, None] = {}
-        self._total = _places(total)
+        self._total = whole_number(total, 1, _PLACES)
 
     @property
     def total(self) -> int:
         """How many places there are.  It may be set: more wake those in line, fewer expel nobody.
 
-        Errors: ValueError when below 1.
+        Errors: ValueError when below 1; TypeError when no whole number.
         """
         return self._total
 
     @total.setter
     def total(self, total: int) -> None:
-        self._total = _places(total)
+        self._total = whole_number(total, 1, _PLACES)
         self._admit()
 
     @property
@@ -399,12 +402,6 @@ class CapacityLimiter(Holdable):
         return f"{self.borrowed} of {self._total} taken"
 
 
-def _places(total: int) -> int:
-    if total < 1:
-        raise ValueError(f"a limiter has 1 place or more, not {total!r}")
-    return total
-
-
 def _is_executing(task: Task) -> bool:
     generator: Any = task.generator
     return bool(getattr(generator, "gi_running", False) or getattr(generator, "cr_running", False))
@@ -417,6 +414,8 @@ class Condition(Primitive):
 
     def __init__(self, lock: Lock | None = None, *, name: str | None = None) -> None:
         super().__init__("be notified of", name)
+        if lock is not None and not isinstance(lock, Lock):
+            raise TypeError(f"a condition is guarded by a coop.Lock, not {lock!r}")
         #: The lock that guards what is waited for; one may serve several conditions.
         self.lock = Lock(name=name) if lock is None else lock
 
@@ -463,10 +462,10 @@ class Condition(Primitive):
         """Let so many of those who wait go on, each once it has the lock.
 
         They move into the line of the lock, so nobody is woken only to wait again.
-        Errors: MisuseError when this task does not hold the lock; ValueError below 1.
+        Errors: MisuseError when this task does not hold the lock; ValueError below 1; TypeError for
+        what is no whole number.
         """
-        if count < 1:
-            raise ValueError(f"notify 1 or more, not {count!r}")
+        count = whole_number(count, 1, "notify wants how many to wake, 1 or more")
         self._check_held("notify")
         for _ in range(min(count, len(self._lot))):
             self.move_first(passes_on=True)
@@ -528,10 +527,8 @@ class Barrier(Primitive):
 
     def __init__(self, parties: int, *, name: str | None = None) -> None:
         super().__init__("pass", name)
-        if parties < 1:
-            raise ValueError(f"a barrier is for 1 task or more, not {parties!r}")
         #: How many have to be there.  It serves again and again.
-        self.parties = parties
+        self.parties = whole_number(parties, 1, "the parties of a barrier are 1 task or more")
 
     @operation
     def wait(self) -> Coop[int]:

@@ -1,8 +1,8 @@
 """The plain waits: time, a descriptor, a turn; and the top-level spawn.
 
 What lives here: what a task calls to wait for something that is no object of the library's.
-What it must not know: how any of it is kept.  Stands on: poller, traps, readiness, the running
-scheduler.
+What it must not know: how any of it is kept.  Stands on: arguments, poller, traps, readiness, the
+running scheduler.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Generator
 from typing import Any
 
-from coop.outcomes import ClosedError
+from coop.arguments import descriptor_of, length_of_time
 from coop.poller import HasFileno
 from coop.readiness import take_turn, wait_ready
 from coop.task import Task
@@ -36,9 +36,7 @@ def sleep(seconds: float) -> Coop[None]:
 
     Errors: ValueError when negative.
     """
-    if not seconds >= 0:
-        raise ValueError(f"sleep wants a number of seconds, 0 or more, not {seconds!r}")
-    if seconds == 0:
+    if length_of_time(seconds, "sleep wants a number of seconds, 0 or more") == 0:
         yield None
         return
     scheduler = running.scheduler or current_scheduler()
@@ -65,7 +63,7 @@ def wait_readable(thing: HasFileno | int) -> Coop[None]:
     Errors: BusyError when another task waits for the same; ClosedError when it is closed
     meanwhile; MisuseError for what cannot be waited for, such as a regular file.
     """
-    with current_scheduler().descriptors.lend(_fd_of(thing)) as descriptor:
+    with current_scheduler().descriptors.lend(descriptor_of(thing)) as descriptor:
         if getattr(thing, "buffered_bytes", False):
             yield from take_turn(descriptor.reader)
         else:
@@ -78,12 +76,5 @@ def wait_writable(thing: HasFileno | int) -> Coop[None]:
 
     Errors: as ``wait_readable``.
     """
-    with current_scheduler().descriptors.lend(_fd_of(thing)) as descriptor:
+    with current_scheduler().descriptors.lend(descriptor_of(thing)) as descriptor:
         yield from wait_ready(descriptor.writer)
-
-
-def _fd_of(thing: HasFileno | int) -> int:
-    fd = thing if isinstance(thing, int) else thing.fileno()
-    if fd < 0:
-        raise ClosedError(f"{thing!r} is closed: there is nothing to wait for")
-    return fd

@@ -328,6 +328,7 @@ def test_choosing_what_is_there_spends_from_the_budget() -> None:
         (lambda: coop.Channel[int](1).recv(), "give the object itself"),
         (lambda: socket.socket(), r"coop\.readable"),
         (lambda: 5, "cannot wait for 5"),
+        (lambda: [coop.Event()], r"first\(\*things\)"),
     ],
 )
 def test_what_cannot_be_waited_for_is_refused(wrong: Callable[[], Any], hint: str) -> None:
@@ -335,9 +336,37 @@ def test_what_cannot_be_waited_for_is_refused(wrong: Callable[[], Any], hint: st
         thing = wrong()
         with pytest.raises(TypeError, match=hint):
             yield from coop.first(thing)
-        thing.close() if hasattr(thing, "close") else None
+        if isinstance(thing, socket.socket):
+            thing.close()
 
     play(main())
+
+
+def test_what_is_refused_is_not_complained_of_again() -> None:
+    """The coroutine that was never awaited is said to be the wrong thing, and that once."""
+
+    async def work() -> None: ...
+
+    def main() -> Gen[None]:
+        for thing in (work(), coop.Event().wait()):
+            with pytest.raises(TypeError, match="give the object itself"):
+                yield from coop.first(thing)  # type: ignore[arg-type]
+
+    play(main())
+
+
+@pytest.mark.parametrize("side", [coop.readable, coop.writable])
+def test_what_has_no_descriptor_cannot_be_ready(side: Callable[[Any], Any]) -> None:
+    def main() -> Gen[None]:
+        event, closed = coop.Event(), socket.socket()
+        closed.close()
+        with pytest.raises(TypeError, match=r"an object with fileno\(\), not 'a file'"):
+            yield from coop.first(event, side("a file"))
+        with pytest.raises(coop.ClosedError, match="is closed: there is nothing to wait for"):
+            yield from coop.first(event, side(closed))
+        assert 0 == event.waiting, "an alternative was left in line"
+
+    kit.play(main())
 
 
 def test_nothing_to_choose_from_is_refused() -> None:
@@ -352,6 +381,11 @@ def test_nothing_to_choose_from_is_refused() -> None:
 def test_a_timer_into_the_past_is_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match="0 or more"):
         coop.after(seconds)
+
+
+def test_a_timer_wants_a_number() -> None:
+    with pytest.raises(TypeError, match="after wants a number of seconds, 0 or more, not '3'"):
+        coop.after("3")  # type: ignore[arg-type]
 
 
 def test_a_primitive_of_ones_own_joins_in() -> None:

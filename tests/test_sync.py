@@ -140,12 +140,51 @@ def test_waiting_outside_a_run_is_refused(make: Callable[[], Any]) -> None:
         lambda: coop.CapacityLimiter(0),
         lambda: coop.Barrier(0),
         lambda: coop.Channel(-1),
-        lambda: coop.Channel(float("nan")),  # type: ignore[arg-type]
     ],
 )
 def test_a_number_that_makes_no_sense_is_refused(make: Callable[[], Any]) -> None:
-    with pytest.raises(ValueError, match=r"or more|up to its limit"):
+    with pytest.raises(ValueError, match=r"(a semaphore|a limiter|a barrier|a channel).* or more"):
         make()
+
+
+@pytest.mark.parametrize("number", [1.5, float("nan"), float("inf"), "3", b"1", [1]], ids=repr)
+@pytest.mark.parametrize(
+    "make",
+    [
+        coop.Semaphore,
+        lambda number: coop.Semaphore(1, limit=number),
+        coop.CapacityLimiter,
+        coop.Barrier,
+        coop.Channel,
+        coop.Queue,
+        coop.PriorityQueue,
+    ],
+)
+def test_a_count_that_is_no_whole_number_is_refused(
+    make: Callable[[Any], Any], number: object
+) -> None:
+    """A semaphore of 1.5 permits gave out two of them, and never had none again."""
+    with pytest.raises(TypeError, match=r"^the .* of a .*, and a whole number, not "):
+        make(number)
+
+
+def test_a_limiter_and_a_condition_refuse_what_is_no_count() -> None:
+    def main() -> Gen[None]:
+        limiter, condition = coop.CapacityLimiter(1), coop.Condition()
+        with pytest.raises(TypeError, match=r"whole number, not 2\.5"):
+            limiter.total = 2.5  # type: ignore[assignment]
+        assert 1 == limiter.total
+        with (yield from condition.acquire()):
+            with pytest.raises(TypeError, match=r"whole number, not 1\.5"):
+                condition.notify(1.5)  # type: ignore[arg-type]
+
+    play(main())
+
+
+@pytest.mark.parametrize("lock", [5, "lock", coop.Event], ids=repr)
+def test_a_condition_wants_a_lock(lock: Any) -> None:
+    with pytest.raises(TypeError, match=r"a condition is guarded by a coop\.Lock, not "):
+        coop.Condition(lock)
 
 
 @pytest.mark.parametrize("make", HOLDABLE)

@@ -77,6 +77,17 @@ def test_a_negative_sleep_is_refused(seconds: float) -> None:
         play(coop.sleep(seconds))
 
 
+def test_a_sleep_wants_a_number() -> None:
+    with pytest.raises(TypeError, match="sleep wants a number of seconds, 0 or more, not '3'"):
+        play(coop.sleep("3"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wait", [coop.wait_readable, coop.wait_writable])
+def test_what_has_no_descriptor_cannot_be_waited_for(wait: Any) -> None:
+    with pytest.raises(TypeError, match=r"an object with fileno\(\), not None"):
+        play(wait(None))
+
+
 def test_sleep_until_wakes_at_that_time() -> None:
     def main() -> Gen[float]:
         yield from coop.sleep(5)
