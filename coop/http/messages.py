@@ -45,6 +45,7 @@ BODILESS: Final = frozenset([204, 205, 304])
 _split_target: Final = re.compile(
     r"(?:(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://(?P<host>[^/?]*))?(?P<path>[^?]*)(?:\?(?P<query>.*))?"
 ).fullmatch
+_find_condition: Final = re.compile(rb"\n(?=[IiRr])(?i:if-|range:)").search
 _is_reason: Final = re.compile(r"[\t -~\x80-\xff]*").fullmatch
 
 
@@ -160,6 +161,14 @@ class Request:
         if self._headers is None:
             self._headers = Headers(split_fields(self._head))
         return self._headers
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether a field may ask for a part of an answer, or for one under conditions.
+
+        ``Range`` and what begins with ``If-``, in a head whose fields nobody need take apart.
+        """
+        return _find_condition(self._head) is not None
 
     @property
     def host(self) -> str:

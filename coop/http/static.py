@@ -16,7 +16,7 @@ import re
 import stat
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from coop.http.errors import HttpError
@@ -49,6 +49,8 @@ _OPEN_FLAGS: Final = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+#: A path with nothing to decode, nor to refuse: the usual one.
+_is_plain_path: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+)++").fullmatch
 _has_bad_escape: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _has_control_character: Final = re.compile(r"[\x00-\x1f\x7f]").search
 #: Python's own table alone, so that a type does not depend on the machine.
@@ -128,7 +130,8 @@ class Directory:
         """Return the real path and the status of what the segments name inside the root."""
         path = self.root
         try:
-            status = os.lstat(path)
+            if not segments:
+                return path, os.lstat(path)
             for segment in segments:
                 path = os.path.join(path, segment)
                 status = os.lstat(path)
@@ -164,9 +167,8 @@ class Directory:
         return _list(segments, path)
 
     def _answer_file(self, request: Request, path: str) -> Response:
-        file, status = _open(path)
+        chosen = _open(path)
         fields = [("Cache-Control", cache)] if (cache := self._cache_control(path)) else []
-        chosen = Variant(file, status, "")
         try:
             if self.precompressed:
                 chosen, has_others = self._choose_variant(request, path, chosen)
@@ -174,7 +176,7 @@ class Directory:
                     fields.append(("Vary", "Accept-Encoding"))
             return _answer_variant(request, chosen, content_type(path), fields)
         except BaseException:
-            chosen.file.close()
+            chosen.close()
             raise
 
     def _cache_control(self, path: str) -> str:
@@ -193,11 +195,11 @@ class Directory:
         if coding is None:
             return plain, bool(codings)
         try:
-            file, status = _open(codings[coding])
+            packed = _open(codings[coding], coding)
         except HttpError:
             return plain, True  # it has gone meanwhile
-        plain.file.close()
-        return Variant(file, status, coding), True
+        plain.close()
+        return packed, True
 
     def _is_fresh_sibling(self, path: str, original: os.stat_result) -> bool:
         """Tell whether this is a packed file, and not older than the original, in whole seconds."""
@@ -208,13 +210,33 @@ class Directory:
         return stat.S_ISREG(status.st_mode) and int(status.st_mtime) >= int(original.st_mtime)
 
 
-class Variant(NamedTuple):
-    """An open file, as it is or packed."""
+class Variant:
+    """An open file, as it is or packed, until it is read, taken or closed."""
 
-    file: io.FileIO
-    status: os.stat_result
-    #: Its content coding; empty for none.
-    coding: str
+    __slots__ = ("_fd", "coding", "status")
+
+    def __init__(self, fd: int, status: os.stat_result, coding: str) -> None:
+        self._fd = fd
+        self.status = status
+        #: Its content coding; empty for none.
+        self.coding = coding
+
+    def read(self) -> bytes:
+        """Return what it holds, and close it."""
+        data = os.read(self._fd, self.status.st_size)
+        self.close()
+        return data
+
+    def take(self) -> io.FileIO:
+        """Return it as a file, which closes it."""
+        fd, self._fd = self._fd, -1
+        return io.FileIO(fd, "rb")
+
+    def close(self) -> None:
+        """Close it, unless it is somebody else's by now."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def split_path(raw_path: str) -> list[str]:
@@ -224,6 +246,8 @@ def split_path(raw_path: str) -> list[str]:
     character, or what is not UTF-8; 404 for a backslash, for ``..``, and for any other name that
     begins with a dot, or on Windows has a colon.
     """
+    if _is_plain_path(raw_path):
+        return raw_path[1:].split("/")
     if not raw_path.startswith("/") or _has_bad_escape(raw_path):
         raise HttpError(400, "not an absolute path, or a bad percent-escape")
     try:
@@ -303,18 +327,16 @@ def send_file(
     Errors: HttpError 403, 404, 412, 416, 503.
     """
     real = os.path.realpath(path)
-    file, status = _open(real)
+    variant = _open(real)
     fields = []
     if save_as is not None:
         plain = re.sub(r"[^ !#-\[\]-~]", "_", save_as)
         told = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(save_as, '')}"
         fields.append(("Content-Disposition", told))  # RFC 6266 section 4
     try:
-        return _answer_variant(
-            request, Variant(file, status, ""), kind or content_type(real), fields
-        )
+        return _answer_variant(request, variant, kind or content_type(real), fields)
     except BaseException:
-        file.close()
+        variant.close()
         raise
 
 
@@ -323,50 +345,61 @@ def _is_junction(status: os.stat_result) -> bool:
     return getattr(status, "st_reparse_tag", 0) != 0
 
 
-def _open(path: str) -> tuple[io.FileIO, os.stat_result]:
-    """Open a file and return its status; HttpError when that cannot be done."""
+def _open(path: str, coding: str = "") -> Variant:
+    """Open a file; HttpError when that cannot be done."""
     try:
         fd = os.open(path, _OPEN_FLAGS)
     except OSError as error:
         raise _as_answer(error) from None
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
-        os.close(fd)  # ``open`` would refuse a directory, and leave it open
+        os.close(fd)
         raise HttpError(404, "not a regular file, or not any more")
-    return io.FileIO(fd, "rb"), status
+    return Variant(fd, status, coding)
 
 
 def _answer_variant(
     request: Request, variant: Variant, kind: str, fields: list[tuple[str, str]]
 ) -> Response:
-    file, status, coding = variant
+    status, coding = variant.status, variant.coding
     size = status.st_size
     # Not in the future: the client would be told that it has what comes later (section 8.8.2.1).
     modified = int(min(status.st_mtime, wall_seconds()))
-    mark = f"-{coding}" if coding else ""
-    validators = Validators(f'"{status.st_mtime_ns:x}-{size:x}{mark}"', modified)
-    fields += validators.fields()
-    if not check_conditions(request.headers, validators):
-        file.close()
-        return Response(b"", 304, fields)
+    validators, told = _validators(status.st_mtime_ns, size, modified, coding)
+    fields += told
+    spans = None
+    if request.has_conditions:
+        if not check_conditions(request.headers, validators):
+            variant.close()
+            return Response(b"", 304, fields)
+        if request.method == "GET":
+            spans = select_spans(request.headers, validators, size)
     fields.append(("Accept-Ranges", "bytes"))
-    spans = select_spans(request.headers, validators, size) if request.method == "GET" else None
     if coding:
         fields.append(("Content-Encoding", coding))
     if spans is not None and len(spans) > 1:
-        body = ByteRanges(file, spans, size, kind)
+        body = ByteRanges(variant.take(), spans, size, kind)
         fields.append(("Content-Type", body.content_type))
         fields.append(("Content-Length", str(body.content_length)))
         return Response(body, 206, fields)
     fields.append(("Content-Type", kind))
     if spans is None and size <= _SMALL_BYTES and request.method == "GET":
-        with file:
-            return Response(file.read(size), 200, fields)
+        return Response(variant.read(), 200, fields)
     if spans is None:
-        return Response(FileRegion(file, 0, size), 200, fields)
+        return Response(FileRegion(variant.take(), 0, size), 200, fields)
     start, stop = spans[0]
     fields.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
-    return Response(FileRegion(file, start, stop - start), 206, fields)
+    return Response(FileRegion(variant.take(), start, stop - start), 206, fields)
+
+
+@lru_cache(maxsize=1024)
+def _validators(
+    mtime_ns: int, size: int, modified: int, coding: str
+) -> tuple[Validators, list[tuple[str, str]]]:
+    """Return what tells this state of a file from others, and the fields that say so."""
+    mark = f"-{coding}" if coding else ""
+    validators = Validators(f'"{mtime_ns:x}-{size:x}{mark}"', modified)
+    return validators, validators.fields()
 
 
 def _as_answer(error: OSError) -> HttpError:
