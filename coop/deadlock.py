@@ -20,7 +20,8 @@ def explain_deadlock(tasks: Iterable[Task]) -> str:
     """Say of each parked task what it waits for, and who waits for whom in a circle."""
     parked = {task: task.waiter for task in tasks if task.waiter is not None}
     lines = ["no task can ever run again:"]
-    lines += [f"  {task.name}: waits for {parked[task].reason()}" for task in list(parked)[:_SHOWN]]
+    reasons = {task: waiter.reason().removeprefix("wait for ") for task, waiter in parked.items()}
+    lines += [f"  {task.name}: waits for {reasons[task]}" for task in list(parked)[:_SHOWN]]
     if len(parked) > _SHOWN:
         lines.append(f"  … and {len(parked) - _SHOWN} more")
     circle = find_circle(parked)

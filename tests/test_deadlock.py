@@ -88,7 +88,7 @@ def test_without_a_circle_none_is_reported() -> None:
 
     assert [
         "no task can ever run again:",
-        "  main: waits for wait for <event 'never' not set, 1 wait: 'main'>",
+        "  main: waits for <event 'never' not set, 1 wait: 'main'>",
     ] == report_of(main())
 
 

@@ -54,6 +54,7 @@ _LIMITS: Final = {
     "chunk_count": "most chunks of a body",
     "chunk_extension_bytes": "most of all chunk extensions of a body",
     "discard_bytes": "most of an unread body that is thrown away",
+    "unsent_bytes": "most of an answer that the system holds for a client who does not take it",
     "requests_per_connection": "close a connection after so many requests",
     "connections_per_address": "most connections of one client",
 }
@@ -264,13 +265,13 @@ def _add_logs(group: Any) -> None:
 def _add_limits(group: Any) -> None:
     for each in fields(DEFAULT_LIMITS):
         default = getattr(DEFAULT_LIMITS, each.name)
-        text = _LIMITS.get(each.name, each.name.replace("_", " "))
+        text = _LIMITS[each.name]
         metavar = "BYTES" if each.name.endswith("_bytes") else "N"
         _add_limit(group, "limit", each.name, type=_size, metavar=metavar, default=default,
                    help=f"{text} ({'no limit' if default is None else default})")  # fmt: skip
     for each in fields(DEFAULT_DEADLINES):
         default = getattr(DEFAULT_DEADLINES, each.name)
-        text = _DEADLINES.get(each.name, each.name.replace("_", " "))
+        text = _DEADLINES[each.name]
         is_rate = each.name.endswith("_rate")
         _add_limit(group, "limit" if is_rate else "timeout", each.name, type=_positive,
                    metavar="RATE" if is_rate else "SECONDS", default=default,
