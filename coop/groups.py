@@ -1,8 +1,8 @@
 """Groups: tasks that belong together, and never outlive the call that holds them.
 
 What lives here: Group, and the ways to run several generators as one wait: ``group``, ``gather``,
-``race``, ``map``.  What it must not know: sockets, the loop.  Stands on: outcomes, traps, task,
-scopes.
+``race``, ``map``.  What it must not know: sockets, how the loop turns.  Stands on: arguments,
+outcomes, traps, task, scopes, scheduler.
 
 Waiting cannot happen in ``__exit__``, which cannot yield, so a group is a call over a body:
 ``yield from coop.group(body)`` returns when the body and every child have ended.  The first error
@@ -11,19 +11,26 @@ cancels the rest, and all the errors come out as one ExceptionGroup.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Generator, Iterable
+from contextvars import copy_context
 from itertools import islice
 from types import coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from coop.arguments import whole_number
 from coop.guard import DEBUG, look_into
 from coop.outcomes import Cancelled, MisuseError, TaskCancelled
 from coop.parking import ParkingLot
+from coop.scheduler import check_generator
 from coop.scopes import Scope, shield
 from coop.task import Task, TaskState
 from coop.traps import Coop, current_scheduler, current_task, operation, running
 
 T = TypeVar("T")
+
+#: What ``map`` has for the result of an item that has not ended.
+_NOTHING: Final = object()
 
 ErrorHook = Callable[[Task, BaseException], object]
 """What a group with a hook calls for a child that failed, instead of failing itself."""
@@ -77,6 +84,11 @@ class Group:
         self._scope.cancel(reason)
         for child in list(self.children.values()):
             child.cancel(reason)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the group was cancelled, by hand or by a failure."""
+        return self._scope.cancel_requested
 
     def blockers(self) -> list[Task]:
         """Return whom the end of the group waits for: the children that are left."""
@@ -227,7 +239,9 @@ def gather(*generators: Coop[Any]) -> Coop[tuple[Any, ...]]:
     """Run all of these at once; return their results in the order given.
 
     Waits: until all have ended.  Errors: as ``group``; the first failure cancels the rest.
+    TypeError for what is no generator, MisuseError for one given twice: then none is begun.
     """
+    _check_all(generators, "gather")
 
     def body(members: Group) -> Coop[list[Task]]:
         return [members.spawn(generator) for generator in generators]
@@ -235,6 +249,22 @@ def gather(*generators: Coop[Any]) -> Coop[tuple[Any, ...]]:
 
     tasks = yield from group(body)
     return tuple(task.result for task in tasks)
+
+
+def _check_all(generators: tuple[Any, ...], verb: str) -> None:
+    """See to it that all of these can be run, or close them all."""
+    try:
+        for each in {type(each): each for each in generators}.values():
+            check_generator(each, verb)
+        if len(set(builtins.map(id, generators))) < len(generators):
+            raise MisuseError(
+                f"{verb} was given the same generator twice: call its function for each"
+            )
+    except BaseException:
+        for each in generators:
+            if hasattr(each, "throw"):
+                each.close()  # or Python would complain of those that never ran
+        raise
 
 
 class _Race(Group):
@@ -264,10 +294,11 @@ def race(*generators: Coop[T]) -> Coop[T]:
 
     Waits: until one has ended and the losers, which are cancelled, have ended too.
     Errors: the winner's; ExceptionGroup when a loser fails on its way out; TaskCancelled when all
-    were cancelled one by one; ValueError without any generator.
+    were cancelled one by one; ValueError without any generator; else as ``gather``.
     """
     if not generators:
         raise ValueError("race needs at least one generator")
+    _check_all(generators, "race")
 
     def body(members: Group) -> Coop[None]:
         for generator in generators:
@@ -287,25 +318,33 @@ def map(  # noqa: A001  # coop.map, beside the built-in one
 ) -> Coop[list[T]]:
     """Run ``function(item)`` for each item, at most ``limit`` at once; return the results in order.
 
-    Items are taken from the iterable as places come free, so it may be long, or lazy.
-    Waits: until all have ended.  Errors: as ``group``; ValueError for a limit below 1.
+    Items are taken from the iterable as places come free, so it may be long, or lazy.  Each has a
+    task of its own, with a copy of the caller's context variables.
+    Waits: until all have ended.  Errors: as ``group``; TaskCancelled when one was cancelled alone;
+    ValueError for a limit below 1.
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit is how many may run at once, 1 or more, not {limit!r}")
+    if limit is not None:
+        limit = whole_number(limit, 1, "limit is how many may run at once, 1 or more")
+    context = copy_context()
     numbered = enumerate(items)
-    results: dict[int, T] = {}
+    results: dict[int, Any] = {}
 
-    def work(index: int, item: Any) -> Coop[None]:
+    def begin(members: Group, count: int | None) -> None:
+        for index, item in islice(numbered, count):
+            results[index] = _NOTHING
+            context.run(members.spawn, work(members, index, item))
+
+    def work(members: Group, index: int, item: Any) -> Coop[None]:
         results[index] = yield from as_generator(function(item))
-        if limit is not None:
-            for index, item in numbered:
-                results[index] = yield from as_generator(function(item))
+        if limit is not None and not members.is_cancelled:
+            begin(members, 1)
 
     def body(members: Group) -> Coop[None]:
-        for index, item in islice(numbered, limit):
-            members.spawn(work(index, item))
+        begin(members, limit)
         return
         yield  # the body of a group is a generator
 
     yield from group(body)
-    return [results[index] for index in range(len(results))]
+    if _NOTHING in results.values():
+        raise TaskCancelled("the map has no result for an item whose task was cancelled")
+    return list(results.values())

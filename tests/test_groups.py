@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import kit
@@ -526,6 +527,25 @@ def test_gather_takes_coroutines_and_generators_alike() -> None:
 # -- race -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("way", [coop.gather, coop.race])
+def test_what_is_no_generator_is_refused_before_any_is_begun(way: Callable[..., Any]) -> None:
+    begun: list[str] = []
+
+    def work() -> Gen[None]:
+        begun.append("generator")
+        yield None
+
+    async def work_too() -> None:
+        begun.append("coroutine")
+
+    with pytest.raises(TypeError, match=r"not the function .*work: did you mean (gather|race)\("):
+        play(way(work(), work_too(), work))
+    generator = work()
+    with pytest.raises(coop.MisuseError, match="the same generator twice"):
+        play(way(generator, work_too(), generator))
+    assert [] == begun
+
+
 def test_race_returns_the_result_of_the_first_to_end() -> None:
     def main() -> Gen[tuple[Any, float]]:
         value = yield from coop.race(answer("slow", 3), answer("fast", 1))
@@ -715,6 +735,59 @@ def test_map_takes_async_functions() -> None:
 
     assert [2, 4] == play(coop.map(double, [1, 2]))
     assert [2, 4] == play(coop.map(double, [1, 2], limit=1))
+
+
+@pytest.mark.parametrize("limit", [None, 1, 2])
+def test_each_item_of_a_map_starts_with_the_callers_context(limit: int | None) -> None:
+    """With a limit, what one item had set was seen by the next that its worker took."""
+    tint = contextvars.ContextVar("tint", default="none")
+
+    def work(item: int) -> Gen[str]:
+        before = tint.get()
+        tint.set(f"that of {item}")
+        yield from coop.sleep(1)
+        return before
+
+    def main() -> Gen[tuple[list[str], str]]:
+        tint.set("the caller's")
+        return (yield from coop.map(work, range(5), limit=limit)), tint.get()
+
+    assert (["the caller's"] * 5, "the caller's") == play(main())
+
+
+@pytest.mark.parametrize("limit", [None, 1, 2])
+def test_an_item_that_is_cancelled_alone_has_no_result_and_says_so(limit: int | None) -> None:
+    """Without a limit it was a KeyError; with one, the other results were lost in silence."""
+
+    def work(item: int) -> Gen[int]:
+        if item == 1:
+            coop.current_task().cancel()
+        yield from coop.sleep(1)
+        return item
+
+    with pytest.raises(coop.TaskCancelled, match="no result for an item"):
+        play(coop.map(work, range(3), limit=limit))
+
+
+def test_map_begins_nothing_more_after_a_failure() -> None:
+    begun: list[int] = []
+
+    def work(item: int) -> Gen[None]:
+        begun.append(item)
+        with coop.shield():
+            yield from coop.sleep(1 + item)
+        if item == 0:
+            raise ValueError
+
+    with pytest.raises(ExceptionGroup):
+        play(coop.map(work, range(9), limit=2))
+    assert [0, 1] == begun
+
+
+@pytest.mark.parametrize("limit", [1.5, float("nan"), "2"])
+def test_a_limit_that_is_no_whole_number_is_refused(limit: Any) -> None:
+    with pytest.raises(TypeError, match=r"limit is how many may run at once.* whole number"):
+        play(coop.map(answer, [1], limit=limit))
 
 
 @pytest.mark.parametrize("limit", [0, -1])
