@@ -157,8 +157,7 @@ class Connection:
                 )
         return self._take(count)
 
-    @operation
-    def recv_until(self, separator: bytes, limit: int = LIMIT_BYTES) -> Coop[bytes]:
+    def recv_until(self, separator: bytes, limit: int = LIMIT_BYTES) -> Operation[bytes]:
         """Receive up to and including ``separator``, at most ``limit`` bytes in all.
 
         Waits: until it has come.  Errors: as ``recv``; LimitError when ``limit`` bytes came
@@ -166,32 +165,40 @@ class Connection:
         """
         if not separator:
             raise ValueError("recv_until needs a separator of at least one byte")
+        return self._recv_through(separator, limit, may_end=False)
+
+    def readline(self, limit: int = LIMIT_BYTES) -> Operation[bytes]:
+        """Receive one line with its ``\\n``; at the end what is left, and then ``b""``.
+
+        Waits, errors: as ``recv_until``, but for the end, which is no error here.
+        """
+        return self._recv_through(b"\n", limit, may_end=True)
+
+    @operation
+    def _recv_through(self, separator: bytes, limit: int, *, may_end: bool) -> Coop[bytes]:
+        is_over = False
         if self._buffer:
             yield from take_turn(self._reader)
+        else:
+            data = yield from self.recv()
+            if 0 <= data.find(separator) == len(data) - len(separator) and len(data) <= limit:
+                return data  # as most often, and without the buffer
+            is_over = not data
+            self._open_buffer().extend(data)
         buffer = self._open_buffer()
         searched = 0
-        while True:
+        while not is_over:
             found = buffer.find(separator, max(0, searched - len(separator) + 1), limit)
             if found >= 0:
                 return self._take(found + len(separator))
             if len(buffer) >= limit:
                 raise LimitError(f"{self!r} sent {limit} bytes without {separator!r}")
             searched = len(buffer)
-            if not (yield from self._fill(RECV_BYTES)):
-                raise IncompleteError(
-                    f"{self!r} ended before {separator!r} came", self._take(len(buffer))
-                )
-
-    @operation
-    def readline(self, limit: int = LIMIT_BYTES) -> Coop[bytes]:
-        """Receive one line with its ``\\n``; at the end what is left, and then ``b""``.
-
-        Waits, errors: as ``recv_until``, but for the end, which is no error here.
-        """
-        try:
-            return (yield from self.recv_until(b"\n", limit))
-        except IncompleteError as end:
-            return end.partial
+            is_over = not (yield from self._fill(RECV_BYTES))
+        partial = self._take(len(buffer))
+        if may_end:
+            return partial
+        raise IncompleteError(f"{self!r} ended before {separator!r} came", partial)
 
     def unread(self, data: bytes) -> None:
         """Put bytes back in front of what will be received next.
