@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from coop.outcomes import ClosedError
 from coop.traps import Coop, Waiter, current_scheduler, operation
+
+T = TypeVar("T")
 
 
 class Future(Protocol):
@@ -57,7 +59,7 @@ class _Elsewhere(Waiter):
 
 
 @operation
-def run_in_executor(executor: Executor, function: Callable[..., Any], *args: Any) -> Coop[Any]:
+def run_in_executor(executor: Executor, function: Callable[..., T], *args: Any) -> Coop[T]:
     """Run ``function(*args)`` in an executor; return its result.
 
     Waits: until it has one.  Cancelled: work that has not begun does not begin; work that has goes
@@ -78,4 +80,5 @@ def run_in_executor(executor: Executor, function: Callable[..., Any], *args: Any
             yield waiter
     finally:
         future.cancel()
-    return future.result()
+    result: T = future.result()
+    return result

@@ -10,13 +10,14 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from coop.doorbell import Doorbell
 from coop.groups import Group, as_generator
+from coop.guard import check_fresh
 from coop.network import Network, SystemNetwork
 from coop.observe import LONGEST_STEP, answering, watching
 from coop.outcomes import Deadlock, MisuseError
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 
 def run(
-    main: Coop[T],
+    main: Coop[T] | Coroutine[Any, Any, T],
     *,
     clock: Clock = MONOTONIC,
     poller: Poller | None = None,
@@ -53,6 +54,7 @@ def run(
             "generator, or coop.spawn(...)"
         )
     check_generator(main, "run")
+    check_fresh(main)
     poller = best_poller() if poller is None else poller
     doorbell = Doorbell()
     scheduler = Scheduler(
@@ -67,7 +69,7 @@ def run(
         poller.close()
 
 
-def run_in(scheduler: Scheduler, main: Coop[T]) -> T:
+def run_in(scheduler: Scheduler, main: Coop[T] | Coroutine[Any, Any, T]) -> T:
     """Run a generator to its end in a scheduler that is put together already."""
     members = scheduler.root = Group(name="run")
     body = members.run_body(as_generator(main))

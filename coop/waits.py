@@ -8,7 +8,7 @@ running scheduler.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 from coop.arguments import descriptor_of, length_of_time
@@ -18,7 +18,9 @@ from coop.task import Task
 from coop.traps import Coop, Sleep, current_scheduler, current_task, operation, running
 
 
-def spawn(generator: Generator[Any, Any, Any], *, name: str | None = None) -> Task:
+def spawn(
+    generator: Generator[Any, Any, Any] | Coroutine[Any, Any, Any], *, name: str | None = None
+) -> Task:
     """Make a task of a generator (or a coroutine); it belongs to the run's own group.
 
     Waits: never; the task begins next turn.  ``coop.run`` ends when the last of them has.
