@@ -1,6 +1,6 @@
 """A program with types, as a user writes it: mypy reads it in strict mode, and it runs.
 
-What a call gives is stated by ``assert_type``; what mypy refuses in here is a mistake in coop's types.
+What a call gives is stated by ``assert_type``; what mypy refuses in here is a mistake in coop.
 """
 
 from __future__ import annotations
