@@ -64,3 +64,4 @@ def test_the_whole_page_is_a_program() -> None:
     names = program(len(BLOCKS))
     assert callable(names["log"])
     names["main"]().close()
+    names["test_home"]()
