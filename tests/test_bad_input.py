@@ -205,6 +205,46 @@ def no_connections_at_all() -> Gen[None]:
     yield from coop.serve(echo, "127.0.0.1", 0, max_connections=0)
 
 
+def spawned_twice() -> Gen[None]:
+    generator = work()
+    coop.spawn(generator)
+    yield None
+    coop.spawn(generator)
+
+
+def spawned_at_its_end() -> Gen[None]:
+    generator = work()
+    yield from generator
+    coop.spawn(generator)
+
+
+def spawned_by_itself() -> Gen[None]:
+    def narcissus() -> Gen[None]:
+        coop.spawn(generators[0])
+        yield
+
+    generators = [narcissus()]
+    yield from generators[0]
+
+
+def awaited_before() -> Gen[None]:
+    async def answer() -> int:
+        return 42
+
+    coroutine: Any = answer()
+    yield from coop.gather(coroutine)
+    coop.spawn(coroutine)
+
+
+def gathered_twice() -> Gen[None]:
+    generator = work()
+    yield from coop.gather(generator, generator)
+
+
+def operation_instead_of_its_object() -> Gen[None]:
+    yield from coop.first(coop.Event().wait())  # type: ignore[arg-type]
+
+
 def race_of_nobody() -> Gen[None]:
     yield from coop.race()
 
@@ -245,6 +285,12 @@ CASES = [
     Case(port_too_big, ValueError, ["70000"]),
     Case(bad_address, coop.ResolveError, ["'300.1.2.3'", "give an address of this machine"]),
     Case(no_connections_at_all, ValueError, ["max_connections must be 1 or more, not 0"]),
+    Case(spawned_twice, coop.MisuseError, ["<generator object work", "has begun already: call"]),
+    Case(spawned_at_its_end, coop.MisuseError, ["<generator object work", "has ended already"]),
+    Case(spawned_by_itself, coop.MisuseError, ["narcissus at", "is running already"]),
+    Case(awaited_before, coop.MisuseError, ["<coroutine object", "has ended already: call its"]),
+    Case(gathered_twice, coop.MisuseError, ["gather was given the same generator twice"]),
+    Case(operation_instead_of_its_object, TypeError, ["<operation Event.wait>: give the object"]),
     Case(race_of_nobody, ValueError, ["race needs at least one generator"]),
 ]
 
@@ -291,6 +337,14 @@ def test_a_wrong_call_gives_one_clear_error(case: Case, monkeypatch: pytest.Monk
 def test_what_belongs_inside_a_run_says_so(call: Callable[[], Any]) -> None:
     with pytest.raises(coop.MisuseError, match=r"no scheduler runs in this thread.*coop\.run\("):
         call()
+
+
+def test_a_generator_is_run_once() -> None:
+    """The second run of one that had ended returned None, without a word."""
+    generator = work()
+    coop.run(generator)
+    with pytest.raises(coop.MisuseError, match="has ended already: call its function again"):
+        coop.run(generator)
 
 
 def test_spawn_outside_a_run() -> None:

@@ -9,7 +9,6 @@ import inspect
 import os
 import subprocess
 import sys
-import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -353,13 +352,26 @@ def test_without_its_source_a_function_is_passed_over() -> None:
 
 
 def test_a_generator_without_a_frame_is_passed_over() -> None:
-    @types.coroutine
-    def bare() -> Gen[None]:
-        yield None
+    class Foreign:
+        """Like a generator of C, which may have no frame, or none that it shows."""
 
-    finished = bare()
-    list(finished)
-    check(lambda: finished)
+        gi_frame = None
+
+        def __iter__(self) -> Foreign:
+            return self
+
+        def __next__(self) -> None:
+            raise StopIteration
+
+        def send(self, value: object) -> None:
+            raise StopIteration
+
+        def throw(self, error: BaseException) -> None:
+            raise error
+
+        def close(self) -> None: ...
+
+    check(lambda: Foreign())  # type: ignore[arg-type, return-value]
 
 
 def run_script(script: str, **environment: str) -> str:
