@@ -128,10 +128,10 @@ def hear(conn: socket.socket) -> str:
     return answer.decode()
 
 
-def ask(url: str, path: str = "/", before: bytes = b"") -> str:
+def ask(url: str, path: str = "/", before: bytes = b"", fields: str = "") -> str:
     """Ask for a path; return the whole answer."""
     with dial(url) as conn:
-        head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n"
         conn.sendall(before + head.encode())
         return hear(conn)
 
@@ -253,6 +253,9 @@ def test_a_unix_socket_may_be_written_as_a_url() -> None:
         ([".", "--workers", "4"], "gunicorn -k coop.ext.gunicorn.Worker"),
         ([".", "--health", "x"], "'x' is no path"),
         ([".", "--proxy-protocol", "x"], "give addresses, networks, 'unix' or '*'"),
+        ([".", "--forwarded-by", "x"], "give addresses, networks, 'unix' or '*'"),
+        ([".", "--forwarded-by", "*", "--forwarded-fields", "x"], "or 'Forwarded' alone"),
+        ([".", "--forwarded-fields", "Forwarded"], "goes with --forwarded-by"),
         ([".", "--drain", "-1"], "must be 0 seconds or more"),
         ([".", "--timeout-idle", "0"], "must be greater than 0"),
         ([".", "--limit-body", "x"], "'x' is no number, such as 64k or 10M"),
@@ -386,6 +389,16 @@ def test_the_health_fails_first_and_a_proxy_names_its_client(place: Path) -> Non
     assert [f'192.0.2.7 "GET {path} HTTP/1.1" {status}' for path, status in expected] == [
         re.sub(r" - - \[.*?\]| \d+$", "", line) for line in out.splitlines()
     ]
+
+
+@pytest.mark.parametrize(("trusted", "client"), [("127.0.0.1", "192.0.2.7:0"), ("::1", "127.")])
+def test_it_believes_the_proxies_that_it_is_told(trusted: str, client: str, place: Path) -> None:
+    said = "X-Forwarded-For: 10.0.0.1, 192.0.2.7\r\n"
+    with serving(place, "shop:app", "-p", "0", "--forwarded-by", trusted) as (process, url):
+        assert f"one, asked by {client}" in ask(url, fields=said)
+        code, out, _ = end(process)
+    assert 0 == code
+    assert out.startswith(client.removesuffix(":0"))
 
 
 def test_a_sighup_reads_the_certificate_again(place: Path) -> None:

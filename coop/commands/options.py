@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from coop.commands.binding import HOST, PORT, Binding, read_binding
 from coop.commands.target import Wishes
+from coop.http.forwarded import DEFAULT_FIELDS, Forwarding
 from coop.http.limits import (
     DEFAULT_DEADLINES,
     DEFAULT_LIMITS,
@@ -56,7 +57,7 @@ _LIMITS: Final = {
     "discard_bytes": "most of an unread body that is thrown away",
     "unsent_bytes": "most of an answer that the system holds for a client who does not take it",
     "requests_per_connection": "close a connection after so many requests",
-    "connections_per_address": "most connections of one client",
+    "connections_per_address": "most connections of one address",
 }
 _DEADLINES: Final = {
     "idle": "for the first byte of a request",
@@ -69,6 +70,7 @@ _DEADLINES: Final = {
 #: What other servers call the same; understood, and not in the help.
 _ALIASES: Final = {
     "--certfile": "tls_cert",
+    "--forwarded-allow-ips": "forwarded_by",
     "--graceful-timeout": "drain",
     "--keyfile": "tls_key",
     "--limit-body": "body_bytes",
@@ -94,6 +96,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("--tls-client-ca goes with --tls-cert, which names the certificate")
     if options.bind and (options.host is not None or options.port is not None):
         parser.error("say either --bind or --host and --port")
+    if options.forwarded_fields is not DEFAULT_FIELDS and options.forwarded_by is None:
+        parser.error("--forwarded-fields goes with --forwarded-by, which names the proxies")
     if options.workers != 1:
         parser.error(
             "one process is one worker: start several with --reuse-port under systemd, or with "
@@ -136,6 +140,13 @@ def limits_of(options: argparse.Namespace) -> Limits:
 def deadlines_of(options: argparse.Namespace) -> Deadlines:
     """Return the deadlines."""
     return _gather(options, DEFAULT_DEADLINES)
+
+
+def forwarding_of(options: argparse.Namespace) -> Forwarding | None:
+    """Return whom to believe about where requests come from; None for nobody."""
+    if options.forwarded_by is None:
+        return None
+    return Forwarding(options.forwarded_by, options.forwarded_fields)
 
 
 def _gather(options: argparse.Namespace, defaults: R) -> R:
@@ -248,6 +259,11 @@ def _add_proxies(group: Any) -> None:
     add("--proxy-protocol", metavar="FROM", type=_trusted, default=False,
         help="expect a PROXY header, v1 or v2, from these: addresses, networks, unix, or *; "
         "separated by commas")  # fmt: skip
+    add("--forwarded-by", metavar="FROM", type=_trusted,
+        help="believe X-Forwarded-For and X-Forwarded-Proto of these")  # fmt: skip
+    add("--forwarded-fields", metavar="NAMES", type=_fields, default=DEFAULT_FIELDS,
+        help="believe other fields: X-Forwarded-For, -Proto, -Host, or Forwarded; separated by "
+        "commas")  # fmt: skip
 
 
 def _add_logs(group: Any) -> None:
@@ -335,6 +351,15 @@ def _trusted(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     try:
         TrustedPeers(names)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return names
+
+
+def _fields(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    try:
+        Forwarding(["*"], names)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return names

@@ -19,7 +19,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 from coop.commands.binding import open_listeners, url_of
-from coop.commands.options import bindings_of, deadlines_of, limits_of, parse, wishes_of
+from coop.commands.options import (
+    bindings_of,
+    deadlines_of,
+    forwarding_of,
+    limits_of,
+    parse,
+    wishes_of,
+)
 from coop.commands.refusal import Refusal
 from coop.commands.reload import supervise
 from coop.commands.target import Target, find_target
@@ -120,6 +127,7 @@ class _Service:
             drain=min(options.drain, RELOAD_DRAIN_SECONDS) if options.leash else options.drain,
             lame_duck=0.0 if options.leash else options.lame_duck,
             proxy_protocol=options.proxy_protocol,
+            forwarded_by=forwarding_of(options),
             server_name=options.server_name,
             access_log=_access_log(options),
             on_listening=self._announce,

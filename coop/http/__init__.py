@@ -10,6 +10,7 @@ from coop.http.errors import HttpError
 from coop.http.events import Event, event_stream, last_event_id
 from coop.http.fields import Headers
 from coop.http.forms import Form, FormLimits, Upload
+from coop.http.forwarded import Forwarding
 from coop.http.health import Health
 from coop.http.limits import Deadlines, Limits
 from coop.http.messages import FileRegion, Request, Response
@@ -32,6 +33,7 @@ __all__ = [
     "FileRegion",
     "Form",
     "FormLimits",
+    "Forwarding",
     "Headers",
     "Health",
     "HttpError",

@@ -14,6 +14,7 @@ from coop.address import Address
 from coop.http.codec import NEED_DATA, RequestParser
 from coop.http.errors import HttpError
 from coop.http.exchange import Exchange
+from coop.http.forwarded import Forwarding
 from coop.http.messages import Request
 from coop.outcomes import IncompleteError
 from coop.scopes import move_on_after
@@ -77,6 +78,11 @@ class Intake:
     def is_encrypted(self) -> bool:
         """Whether what comes and goes is encrypted."""
         return isinstance(self._connection, TlsConnection)
+
+    @property
+    def forwarding(self) -> Forwarding | None:
+        """Whom to believe about where requests come from; None for nobody."""
+        return self._site.forwarding
 
     @property
     def is_body_read(self) -> bool:

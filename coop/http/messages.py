@@ -2,7 +2,7 @@
 
 What lives here: Request, Response, FileRegion, and the bytes of a response's head.
 What it must not know: connections; reading a body is asked of whoever received the request.
-Stands on: fields, head's framing, cookies, forms, payload, negotiation, errors.
+Stands on: fields, head's framing, cookies, forms, payload, negotiation, forwarded, errors.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from coop.http.fields import (
     split_fields,
 )
 from coop.http.forms import DEFAULT_FORM_LIMITS, Form, FormLimits, read_form
+from coop.http.forwarded import Forwarding, Origin
 from coop.http.head import NO_BODY, Framing
 from coop.http.negotiate import choose_type
 from coop.http.payload import read_json
@@ -65,6 +66,11 @@ class BodySource(Protocol):
     @property
     def is_encrypted(self) -> bool:
         """Whether what comes and goes is encrypted."""
+        raise NotImplementedError
+
+    @property
+    def forwarding(self) -> Forwarding | None:
+        """Whom to believe about where requests come from; None for nobody."""
         raise NotImplementedError
 
     @property
@@ -174,6 +180,14 @@ class Request:
     def host(self) -> str:
         """The host, with its port if one was given, that the request is for; empty if unknown.
 
+        It is the ``authority``, unless a proxy that is believed in this has told another one.
+        """
+        return self._origin().host or self.authority
+
+    @property
+    def authority(self) -> str:
+        """The host that the request itself names, with its port if one was given.
+
         A target in absolute form overrules the Host field (RFC 9112 section 3.2.2).
         """
         return self._split()["host"] or self.headers.get("host", "")
@@ -203,8 +217,12 @@ class Request:
 
     @property
     def peer(self) -> Address | None:
-        """The address the request came from, None when there is none."""
-        return self.source.peer_address if self.source else None
+        """The client's address, None when there is none.
+
+        That of the connection's other end, or whom trusted proxies name: see ``Forwarding``.  Their
+        word is of the port only when they tell it, else it is 0.
+        """
+        return self._origin().peer
 
     @property
     def local(self) -> Address | None:
@@ -213,8 +231,9 @@ class Request:
 
     @property
     def scheme(self) -> str:
-        """``"https"`` when the connection is encrypted, else ``"http"``."""
-        return "https" if self.source and self.source.is_encrypted else "http"
+        """``"https"`` when the connection is encrypted, else ``"http"``; or as proxies tell."""
+        is_encrypted = self.source is not None and self.source.is_encrypted
+        return self._origin().scheme or ("https" if is_encrypted else "http")
 
     def accepts(self, *offers: str) -> str | None:
         """Return the media type that the client prefers, None when it accepts none of them.
@@ -282,6 +301,13 @@ class Request:
         whole body.  Waits, errors: as ``read``.
         """
         return BodyStream(self._open_source(), max_bytes)
+
+    def _origin(self) -> Origin:
+        source = self.source
+        if source is None:
+            return Origin(None)
+        peer, forwarding = source.peer_address, source.forwarding
+        return Origin(peer) if forwarding is None else forwarding.origin(peer, self.headers)
 
     def _open_source(self) -> BodySource:
         if self.source is None:

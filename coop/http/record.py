@@ -58,8 +58,14 @@ class AccessRecord:
 
     @property
     def peer(self) -> Address | None:
-        """The address the request came from, None when there is none."""
-        return self._source.peer_address
+        """The client's address, None when there is none: ``Request.peer``.
+
+        Of a request that was refused before it was one, the connection's other end.
+        """
+        peer, forwarding = self._source.peer_address, self._source.forwarding
+        if self.request is None or forwarding is None:
+            return peer
+        return forwarding.origin(peer, self.request.headers).peer
 
     @property
     def request_line(self) -> str:

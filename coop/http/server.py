@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from coop import server as streams
 from coop.address import Address
 from coop.http.conversation import App
+from coop.http.forwarded import Forwarding
 from coop.http.limits import (
     DEFAULT_DEADLINES,
     DEFAULT_LIMITS,
@@ -42,6 +43,7 @@ def serve(
     tls: ssl.SSLContext | None = None,
     handshake_timeout: float | None = HANDSHAKE_SECONDS,
     proxy_protocol: bool | Iterable[str] = False,
+    forwarded_by: Iterable[str] | Forwarding | None = None,
     server_name: str = "coop",
     access_log: AccessLog | None = None,
     on_listening: Callable[[streams.Server], object] | None = None,
@@ -55,30 +57,26 @@ def serve(
     possible, and its connection closed.  ``access_log`` is called with an AccessRecord
     of each request.  ``server_name`` is what the Server field says; empty, there is none.
 
+    ``forwarded_by``: the proxies in front, by addresses and networks as for ``coop.TrustedPeers``,
+    who are believed when X-Forwarded-For and X-Forwarded-Proto tell ``request.peer`` and
+    ``request.scheme``; for other fields, a ``coop.http.Forwarding``.
+
     All else as ``coop.serve``: the first SIGTERM or SIGINT closes idle connections at once, lets
     requests be answered for ``drain`` seconds, and the second ends now.  Who has only just
     connected gets half a second to begin a request.
     Waits: until stopped.  Errors: as ``coop.serve``.
     """
     site = Site(
-        app, limits=limits, deadlines=deadlines, server_name=server_name, access_log=access_log
-    )
+        app, limits=limits, deadlines=deadlines, forwarded_by=forwarded_by,
+        server_name=server_name, access_log=access_log,
+    )  # fmt: skip
     return streams.serve(
-        site.converse,
-        host,
-        port,
-        listener=listener,
-        max_connections=max_connections,
-        backlog=backlog,
-        drain=drain,
-        lame_duck=lame_duck,
-        reuse_port=reuse_port,
-        tls=tls,
-        handshake_timeout=handshake_timeout,
-        proxy_protocol=proxy_protocol,
+        site.converse, host, port, listener=listener, max_connections=max_connections,
+        backlog=backlog, drain=drain, lame_duck=lame_duck, reuse_port=reuse_port, tls=tls,
+        handshake_timeout=handshake_timeout, proxy_protocol=proxy_protocol,
         on_listening=_beginning(site, on_listening),
         heed_signals=heed_signals,
-    )
+    )  # fmt: skip
 
 
 def _beginning(

@@ -13,6 +13,7 @@ from coop.conversations import Handler
 from coop.http.conversation import App, Conversation
 from coop.http.errors import HttpError
 from coop.http.exchange import phase_seconds
+from coop.http.forwarded import Forwarding, as_forwarding
 from coop.http.headroom import Headroom
 from coop.http.limits import Deadlines, Limits
 from coop.http.messages import DateLine
@@ -27,7 +28,8 @@ class Site:
     """What the conversations of one server share: the handler and the rules."""
 
     __slots__ = (
-        "access_log", "app", "date", "deadlines", "headroom", "limits", "phase_seconds", "quota",
+        "access_log", "app", "date", "deadlines", "forwarding", "headroom", "limits",
+        "phase_seconds", "quota",
     )  # fmt: skip
 
     def __init__(
@@ -38,6 +40,7 @@ class Site:
         deadlines: Deadlines,
         server_name: str = "coop",
         access_log: AccessLog | None = None,
+        forwarded_by: Iterable[str] | Forwarding | None = None,
     ) -> None:
         self.app = app
         self.limits = limits
@@ -46,6 +49,8 @@ class Site:
         #: The Server and Date lines.
         self.date = DateLine(server=server_name)
         self.access_log = access_log
+        #: Whom to believe about where requests come from; None for nobody.
+        self.forwarding = as_forwarding(forwarded_by)
         #: Who may have more unsent than others.
         self.headroom = Headroom(limits.unsent_bytes)
         most = limits.connections_per_address

@@ -42,7 +42,7 @@ def make_environ(request: Request, constants: Mapping[str, Any], script_name: st
     environ["SERVER_PROTOCOL"] = f"HTTP/{request.version}"
     environ["SERVER_NAME"], environ["SERVER_PORT"] = _own_name(request)
     environ["REMOTE_ADDR"] = "" if peer is None else peer.host
-    if peer is not None and peer.path is None:
+    if peer is not None and peer.port:  # which a proxy need not tell, and a unix socket has none
         environ["REMOTE_PORT"] = str(peer.port)
     environ["wsgi.url_scheme"] = request.scheme
     environ["coop.request"] = request
@@ -66,7 +66,7 @@ def _own_name(request: Request) -> tuple[str, str]:
     local = request.local
     if local is not None and local.path is None:
         return local.host, str(local.port)
-    parts = _split_host(request.host)
+    parts = _split_host(request.authority)
     host, port = parts.groups() if parts is not None else (None, None)
     return host or "localhost", port or _PORTS[request.scheme]
 
@@ -82,7 +82,7 @@ def _add_headers(environ: Environ, request: Request) -> None:
             environ[variable] += ("; " if variable == "HTTP_COOKIE" else ", ") + value
         else:
             environ[variable] = value
-    if host := request.host:
+    if host := request.authority:
         environ["HTTP_HOST"] = host  # a target in absolute form overrules the field
 
 

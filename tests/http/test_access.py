@@ -29,6 +29,7 @@ class Source:
     """A connection, as far as a record asks."""
 
     peer_address = ipv4("192.0.2.7", 4711)
+    forwarding = None
 
 
 def record(line: str, fields: str = "", *, is_refused: bool = False) -> AccessRecord:
