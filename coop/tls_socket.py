@@ -42,6 +42,15 @@ _REMEDIES: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client has to show a certificate",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server wants a certificate of ours",
 }
+_ISSUER: Final = "if its issuer is to be trusted: tls=coop.tls_client_context('issuer.pem')"
+_NAME: Final = "connect to a name that is in its certificate, or give server_hostname="
+_DATE: Final = "its owner has to renew it, or the clock of this machine is wrong"
+#: The same for a certificate that is not believed, by OpenSSL's X509_V_ERR_… codes.
+_DISTRUSTED: Final = {
+    **dict.fromkeys((9, 10), _DATE),
+    **dict.fromkeys((18, 19, 20, 21), _ISSUER),
+    **dict.fromkeys((62, 64), _NAME),
+}
 
 
 class TlsError(CoopError, ssl.SSLError, ConnectionError):
@@ -431,6 +440,8 @@ class TlsSocket(StreamSocket):
         with suppress(OSError):
             self.flush()
         if isinstance(error, ssl.SSLCertVerificationError):
+            remedy = _DISTRUSTED.get(error.verify_code, "its certificate is not believed")
+            error.add_note(f"TLS with {self.peer_address or 'the peer'}: {remedy}")
             return error
         return self._explained(TlsError, what, reason)
 

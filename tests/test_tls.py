@@ -557,10 +557,11 @@ def test_the_wrong_name_is_refused_and_the_server_told(who):
         serving = Serving(echo, who.server())
         server = yield from serving.ready()
         with serving:
-            with pytest.raises(ssl.SSLCertVerificationError):
+            with pytest.raises(ssl.SSLCertVerificationError) as caught:
                 yield from coop.connect(
                     "127.0.0.1", server.port, tls=who.client(), server_hostname="elsewhere"
                 )
+            assert "server_hostname=" in caught.value.__notes__[0]
             yield from wait_until(lambda: not server.active)
             return server.unshaken, server.failed
 
@@ -573,8 +574,9 @@ def test_an_unknown_issuer_is_refused(who):
     def main():
         serving = Serving(echo, coop.tls_server_context(stranger))
         server = yield from serving.ready()
-        with serving, pytest.raises(ssl.SSLCertVerificationError):
+        with serving, pytest.raises(ssl.SSLCertVerificationError) as caught:
             yield from coop.connect("localhost", server.port, tls=who.client())
+        assert "coop.tls_client_context('issuer.pem')" in caught.value.__notes__[0]
 
     play(main())
 
