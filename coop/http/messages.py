@@ -2,7 +2,7 @@
 
 What lives here: Request, Response, FileRegion, and the bytes of a response's head.
 What it must not know: connections; reading a body is asked of whoever received the request.
-Stands on: fields, head's framing, cookies, forms, payload, negotiation, forwarded, errors.
+Stands on: fields, head's framing, cookies, forms, payload, negotiation, source, errors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import stat
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from coop.address import Address
@@ -31,10 +31,11 @@ from coop.http.fields import (
     split_fields,
 )
 from coop.http.forms import DEFAULT_FORM_LIMITS, Form, FormLimits, read_form
-from coop.http.forwarded import Forwarding, Origin
+from coop.http.forwarded import Origin
 from coop.http.head import NO_BODY, Framing
 from coop.http.negotiate import choose_type
 from coop.http.payload import read_json
+from coop.http.source import BodySource
 from coop.stopwatch import wall_seconds
 from coop.traps import Operation
 
@@ -48,48 +49,6 @@ _split_target: Final = re.compile(
 ).fullmatch
 _find_condition: Final = re.compile(rb"\n(?=[IiRr])(?i:if-|range:)").search
 _is_reason: Final = re.compile(r"[\t -~\x80-\xff]*").fullmatch
-
-
-class BodySource(Protocol):
-    """Whoever can read the body of a request: the connection that it came on."""
-
-    @property
-    def peer_address(self) -> Address | None:
-        """The other end's address."""
-        raise NotImplementedError
-
-    @property
-    def local_address(self) -> Address:
-        """This end's address."""
-        raise NotImplementedError
-
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether what comes and goes is encrypted."""
-        raise NotImplementedError
-
-    @property
-    def forwarding(self) -> Forwarding | None:
-        """Whom to believe about where requests come from; None for nobody."""
-        raise NotImplementedError
-
-    @property
-    def is_body_read(self) -> bool:
-        """Whether nothing of the body is left to read."""
-        raise NotImplementedError
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the client has gone, or the body has come to a bad end."""
-        raise NotImplementedError
-
-    def read_body(self, max_bytes: int | None) -> Operation[bytes]:
-        """Read all of the body that is left."""
-        raise NotImplementedError
-
-    def read_body_piece(self, max_bytes: int | None) -> Operation[bytes]:
-        """Read some of the body; ``b""`` at its end."""
-        raise NotImplementedError
 
 
 class Request:
@@ -182,7 +141,8 @@ class Request:
 
         It is the ``authority``, unless a proxy that is believed in this has told another one.
         """
-        return self._origin().host or self.authority
+        told = self._told()
+        return (told and told.host) or self.authority
 
     @property
     def authority(self) -> str:
@@ -222,7 +182,10 @@ class Request:
         That of the connection's other end, or whom trusted proxies name: see ``Forwarding``.  Their
         word is of the port only when they tell it, else it is 0.
         """
-        return self._origin().peer
+        told = self._told()
+        if told is not None:
+            return told.peer
+        return self.source.peer_address if self.source else None
 
     @property
     def local(self) -> Address | None:
@@ -232,8 +195,10 @@ class Request:
     @property
     def scheme(self) -> str:
         """``"https"`` when the connection is encrypted, else ``"http"``; or as proxies tell."""
-        is_encrypted = self.source is not None and self.source.is_encrypted
-        return self._origin().scheme or ("https" if is_encrypted else "http")
+        told = self._told()
+        if told is not None and told.scheme is not None:
+            return told.scheme
+        return "https" if self.source and self.source.is_encrypted else "http"
 
     def accepts(self, *offers: str) -> str | None:
         """Return the media type that the client prefers, None when it accepts none of them.
@@ -302,12 +267,13 @@ class Request:
         """
         return BodyStream(self._open_source(), max_bytes)
 
-    def _origin(self) -> Origin:
+    def _told(self) -> Origin | None:
+        """What proxies say about where it came from; None where nobody is asked."""
         source = self.source
-        if source is None:
-            return Origin(None)
-        peer, forwarding = source.peer_address, source.forwarding
-        return Origin(peer) if forwarding is None else forwarding.origin(peer, self.headers)
+        forwarding = None if source is None else source.forwarding
+        if source is None or forwarding is None:
+            return None
+        return forwarding.origin(source.peer_address, self.headers)
 
     def _open_source(self) -> BodySource:
         if self.source is None:

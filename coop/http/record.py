@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from coop.address import Address
-from coop.http.messages import BodySource, Request, Response
+from coop.http.messages import Request, Response
+from coop.http.source import BodySource
 
 #: The status of a request whose client left before the answer was begun, as nginx writes it.
 CLIENT_GONE: Final = 499
