@@ -10,6 +10,7 @@ from coop.executors import run_in_executor
 from coop.groups import Group, gather, group, map, race  # noqa: A004
 from coop.inherited import listen_inherited, listeners_from_environment
 from coop.listener import Listener, listen
+from coop.network import SystemNetwork
 from coop.notify import notify_manager
 from coop.observe import Tree, tree
 from coop.outcomes import (
@@ -82,6 +83,7 @@ __all__ = [
     "Server",
     "Signals",
     "Stopwatch",
+    "SystemNetwork",
     "Task",
     "TaskCancelled",
     "TlsConnection",

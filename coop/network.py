@@ -2,7 +2,8 @@
 
 What lives here: Network, the seam between the streams and whatever hands out sockets, and
 SystemNetwork, the operating system's.  A simulation hands the scheduler another one, and everything
-above runs unchanged.  What it must not know: streams, servers.  Stands on: address, sockets.
+above runs unchanged.  What it must not know: streams, servers.  Stands on: address, executors,
+sockets.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from coop.address import Address, ipv4, ipv6, wildcard
+from coop.executors import Executor, run_in_executor
 from coop.outcomes import ResolveError
 from coop.sockets import (
     StreamSocket,
@@ -58,7 +60,16 @@ class Network(Protocol):
 
 
 class SystemNetwork:
-    """The operating system's network."""
+    """The operating system's network.
+
+    ``coop.run(main(), network=coop.SystemNetwork(ThreadPoolExecutor(8)))`` looks up host names in
+    these threads; without an executor a name that is not in the hosts file blocks every task.
+    """
+
+    _executor: Executor | None = None
+
+    def __init__(self, executor: Executor | None = None) -> None:
+        self._executor = executor
 
     def open_stream(self, address: Address) -> StreamSocket:
         """Return a fresh socket that can connect to this address."""
@@ -115,16 +126,21 @@ class SystemNetwork:
         """Wait for the addresses of a host name, best first.
 
         Literals, and names in the hosts file, are answered at once and without blocking.  Any
-        other name is asked of the system's resolver, which BLOCKS this thread, and with it every
-        task, until it answers; a warning in the log says so.
+        other name is asked of the system's resolver, in the executor.  Without one that BLOCKS this
+        thread, and with it every task, until it answers; a warning in the log says so.
         Errors: ResolveError, naming the host, when it has no address.
         """
         known = literal(host, port) or in_hosts_file(host, port)
         if known:
             return known
-        logger.warning("looking up %r blocks every task: use an address, or the hosts file", host)
+        if self._executor is not None:
+            return (yield from run_in_executor(self._executor, _ask_the_system, host, port))
+        logger.warning(
+            "looking up %r blocks every task: use an address, the hosts file, or "
+            "coop.run(..., network=coop.SystemNetwork(executor))",
+            host,
+        )
         return _ask_the_system(host, port)
-        yield  # a resolver of its own will wait here
 
 
 def _undelayed(socket: TcpSocket) -> TcpSocket:

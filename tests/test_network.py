@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from kit import Gen, play
@@ -91,6 +92,31 @@ def test_any_other_name_warns_that_it_blocks(
         assert [ipv4("192.0.2.7", 80), ipv6("2001:db8::7", 80)] == resolve("some.example")
     (record,) = caplog.records
     assert "looking up 'some.example' blocks every task" in record.getMessage()
+
+
+def test_an_executor_looks_names_up_without_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def look_up(host: str, port: int, **_: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", port))]
+
+    class AtOnce:
+        """An executor without a thread."""
+
+        asked: ClassVar[list[Any]] = []
+
+        def submit(self, function: Any, /, *args: Any) -> Future[Any]:
+            self.asked.append(args)
+            future: Future[Any] = Future()
+            future.set_result(function(*args))
+            return future
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    network = coop.SystemNetwork(AtOnce())
+    with caplog.at_level(logging.WARNING, "coop"):
+        assert [ipv4("192.0.2.7", 80)] == coop.run(network.resolve("some.example", 80))
+    assert [("some.example", 80)] == AtOnce.asked
+    assert [] == caplog.records
 
 
 def test_a_name_that_does_not_resolve_is_named_with_the_remedy(
