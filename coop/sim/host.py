@@ -39,9 +39,9 @@ Program = Callable[..., Coop[Any]]
 class HostState(Enum):
     """Where a host is in its life."""
 
-    #: It has no program yet, or the program has ended.
+    #: Nothing was started on it yet.
     IDLE = "idle"
-    #: Its program runs.
+    #: Its program runs, or has ended by itself.
     RUNNING = "running"
     #: Its process is gone; the machine answers every packet with a reset.
     KILLED = "killed"
@@ -58,7 +58,6 @@ HOST_LIFE: Final[dict[HostState, dict[str, HostState]]] = {
     },
     HostState.RUNNING: {
         "start": HostState.RUNNING,
-        "end": HostState.IDLE,
         "kill": HostState.KILLED,
         "power_off": HostState.DOWN,
     },
@@ -118,10 +117,11 @@ class Host:
         """Lose the program with all its tasks, at once: no ``finally`` runs.
 
         The system lives on and closes the sockets, so that peers hear of it; with ``power`` the
-        machine itself is gone, and peers hear nothing.
+        machine itself is gone, and peers hear nothing.  Errors: MisuseError for a host that has
+        crashed already, and was not started again; but its power may fail.
         """
-        self.world.note(self.name, "crash", "power lost" if power else "process killed")
         self._advance("power_off" if power else "kill")
+        self.world.note(self.name, "crash", "power lost" if power else "process killed")
         self._graves.append(self.scheduler)
         endpoints = list(self.poller.endpoints.values())
         for endpoint in endpoints:
@@ -135,6 +135,11 @@ class Host:
         if self.state is HostState.RUNNING:
             self.crash()
         self.start()
+
+    def come_back(self) -> None:
+        """Start the program again after a crash, unless somebody else has seen to it."""
+        if self.state is HostState.KILLED:
+            self.start()
 
     @property
     def is_up(self) -> bool:
@@ -222,7 +227,10 @@ class Host:
                 heappush(self._free_descriptors, fd)
 
     def _advance(self, event: str) -> None:
-        self.state = HOST_LIFE[self.state][event]
+        following = HOST_LIFE[self.state].get(event)
+        if following is None:
+            raise MisuseError(f"{self!r} has no process to {event}: start it again before")
+        self.state = following
 
 
 class _Nobody:

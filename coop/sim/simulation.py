@@ -312,7 +312,7 @@ class Simulation:
             world.at(host.stalled_until, lambda: None)
         elif downs:
             host.crash()
-            world.after(_DOWN_SECONDS * downs, host.start)
+            world.after(_DOWN_SECONDS * downs, host.come_back)
         else:
             host.turn()
 

@@ -185,6 +185,20 @@ def test_a_crash_runs_no_cleanup():
         assert [] == cleaned
 
 
+@pytest.mark.parametrize("power", [False, True])
+def test_a_host_that_has_crashed_cannot_crash_again(power):
+    with Simulation() as sim:
+        host = sim.host("server", serve_echo)
+        sim.crash("server", power=power)
+        state = "down" if power else "killed"
+        with pytest.raises(coop.MisuseError, match=f"server .* {state}> has no process to kill"):
+            sim.crash("server")
+        sim.crash("server", power=True)
+        host.start()
+        sim.crash("server")
+        assert 2 == host.starts
+
+
 def test_a_host_without_power_says_nothing_and_then_resets():
     def main(sim):
         sim.host("server", serve_echo)
@@ -509,6 +523,27 @@ def test_a_host_that_may_crash_does_and_comes_back():
     for seed in range(5):
         run(main, seed, crash=0.1)
     assert max(starts) > 1
+
+
+@pytest.mark.parametrize("deed", ["restart", "cut the power"])
+def test_a_host_that_was_seen_to_does_not_come_back_by_itself(deed):
+    starts = []
+
+    def program():
+        starts.append("start")
+        yield from coop.serve(echo, port=PORT)
+
+    def main(sim):
+        host = sim.host("server", program, may_crash=True)
+        while not host.starts or host.state.value == "running":
+            yield from coop.sleep(0.01)
+        sim.calm()
+        host.restart() if deed == "restart" else host.crash(power=True)
+        yield from coop.sleep(3600)
+        assert host.state.value == ("running" if deed == "restart" else "down")
+
+    run(main, 1, crash=0.5)
+    assert ["start"] * (2 if deed == "restart" else 1) == starts
 
 
 def test_a_real_file_cannot_be_waited_for():
