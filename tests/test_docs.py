@@ -15,8 +15,14 @@ from typing import Any
 
 import pytest
 
+import coop
+import coop.sim
+
 pytest.importorskip("httptools")
 pytest.importorskip("websockets")
+
+import coop.http
+import coop.ws
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "bench" / "README.md"]
@@ -61,6 +67,41 @@ def test_the_guide_prints_what_it_says() -> None:
             assert text == printed.getvalue()
             printed = io.StringIO()
     assert "" == printed.getvalue()
+
+
+def names_of(page: str) -> dict[str, Any]:
+    """Run all of a page but the lines that would serve for ever."""
+    names: dict[str, Any] = {"__name__": page}
+    for text in python_of(ROOT / page):
+        ending = re.sub(r"^coop\.run\(.*\n", "", text, flags=re.MULTILINE)
+        exec(compile(ending, page, "exec"), names)
+    return names
+
+
+def test_the_echo_of_the_readme_echoes() -> None:
+    names = names_of("README.md")
+
+    def scenario(sim: Any) -> Any:
+        sim.host("server", lambda: coop.serve(names["echo"], port=8007))
+        with (yield from coop.connect("server", 8007)) as conn:
+            yield from conn.sendall(b"hello")
+            return (yield from conn.recv_exactly(5))
+
+    assert b"hello" == coop.sim.run(scenario)
+
+
+@pytest.mark.parametrize("handler", ["echo", "chat"])
+def test_the_websockets_of_their_page_answer(handler: str) -> None:
+    names = names_of("docs/websocket.md")
+
+    def app(request: Any) -> Any:
+        return coop.ws.upgrade(request, names[handler])
+
+    def scenario(sim: Any) -> Any:
+        sim.host("server", lambda: coop.http.serve(app, port=80))
+        return (yield from names["ask"]("ws://server/"))
+
+    assert "hello" == coop.sim.run(scenario, allow=["random"])
 
 
 @pytest.mark.parametrize("page", TOLD, ids=lambda page: page.name)
