@@ -27,6 +27,7 @@ from coop.http.head import (
     METHODS,
     NO_BODY,
     TARGET_OCTETS,
+    Framing,
     RequestLine,
     find_line_end,
     judge_field,
@@ -87,6 +88,9 @@ PARSER_LIFE: Final[dict[ParserState, dict[str, ParserState]]] = {
 }
 
 _HEAD: Final = ParserState.HEAD
+# The two steps of a body, taken from the table once.
+_BODY: Final = PARSER_LIFE[_HEAD]["head_with_body"]
+_AFTER_BODY: Final = PARSER_LIFE[_BODY]["body_end"]
 
 #: A field line; and one that says nothing of the message's framing, nor of the connection's end.
 _FIELD: Final = rb"[" + TOKEN_OCTETS + rb"]++:[" + VALUE_OCTETS + rb"]*+\r\n"
@@ -104,6 +108,9 @@ _match_plain_fields: Final = re.compile(
     + rb"[Hh][Oo][Ss][Tt]:[ \t]*+" + HOST + rb"[ \t]*+\r\n"
     + _PLAIN_FIELDS + rb"\r\n"
 ).match  # fmt: skip
+#: Where the length of a body stands, in a head that was found good; and what may stand there.
+_find_length: Final = re.compile(rb"\n(?i:content-length):[ \t]*+([0-9]++)").search
+_match_length: Final = re.compile(rb"[0-9]{1,18}+").match
 #: A whole head of the usual kind; its last group is 2 in HTTP/1.0.  What it matches breaks no rule
 #: of ``head`` but those on limits and on the meaning of fields; all else is judged line by line.
 _match_ordinary_head: Final = re.compile(
@@ -130,7 +137,7 @@ class RequestParser:
     __slots__ = (
         "_at", "_body", "_buffer", "_checked_bytes", "_error", "_fields", "_good_fields",
         "_good_head", "_good_method", "_has_blank_line", "_known", "_limits", "_line",
-        "_plain_bytes", "_request_line", "has_rest", "state",
+        "_plain_bytes", "_request_line", "_sized_fields", "has_rest", "state",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -153,6 +160,9 @@ class RequestParser:
         #: The last plain head and its method: who asks for the same again is judged by one glance.
         self._good_head = b""
         self._good_method = ""
+        #: The same for the last head whose body has a length: what stands before its digits, and
+        #: what behind them, since the length is what differs.
+        self._sized_fields: tuple[bytes, bytes] | None = None
         #: The body being read; kept after its end, so that asking again says ``b""``.
         self._body: FixedBody | ChunkedBody | None = None
         self._error: HttpError | None = None
@@ -175,7 +185,7 @@ class RequestParser:
     @property
     def is_body_read(self) -> bool:
         """Whether nothing of the present request's body is left."""
-        return self.state is not ParserState.BODY
+        return self.state is not _BODY
 
     @property
     def line_so_far(self) -> bytes:
@@ -204,33 +214,15 @@ class RequestParser:
         elif data:
             self._append(data)
             return self._next_by_line()
-        buffer, good_fields = self._buffer, self._good_fields
-        line = _match_plain_line(buffer, self._at)
+        elif self._good_head and self._buffer.startswith(self._good_head, self._at):
+            return self._take_head(self._good_method, self._good_head, NO_BODY, 1)
+        line = _match_plain_line(self._buffer, self._at)
         if line is None or self._line:
             return self._next_ordinary()
-        start = line.end()
-        if is_known := good_fields is not None and buffer.startswith(good_fields, start):
-            end = start + len(good_fields)
-        elif fields := _match_plain_fields(buffer, start):
-            end = fields.end()
-        else:
-            return self._next_ordinary()
-        head = buffer[self._at : end]
-        method = METHODS.get(line[1])
-        if method is None or (len(head) > self._plain_bytes and not self._keeps_limits(head)):
-            return self._next_by_line()
-        if not is_known:
-            try:
-                _consult_httptools(head, 1)
-            except HttpError:
-                return self._next_by_line()  # which comes to the same end
-            self._good_fields = buffer[start:end] if end - start <= _REMEMBERED_BYTES else None
-        if len(head) <= _REMEMBERED_BYTES:
-            self._good_head, self._good_method = head, method
-        self._use_up(end)
-        self._body = None
-        self._has_blank_line = False
-        return Request(method, head)
+        fields = self._sized_fields
+        if fields is not None and self._buffer.startswith(fields[0], line.end()):
+            return self._next_sized(line[1], line.end(), *fields)
+        return self._next_plain(line[1], line.end())
 
     def next_body(self, data: bytes = b"") -> bytes | NeedData:
         """Return the next piece of the present request's body, ``b""`` at its end, or NEED_DATA.
@@ -240,7 +232,7 @@ class RequestParser:
         if data:
             self._append(data)
         body = self._body
-        if body is None or self.state is not ParserState.BODY:
+        if body is None or self.state is not _BODY:
             if self._error is not None:
                 raise self._error
             return b""
@@ -251,7 +243,7 @@ class RequestParser:
             raise
         if body.is_done:
             self._use_up(self._at)
-            self._advance("body_end")
+            self.state = _AFTER_BODY
         elif not piece:
             return NEED_DATA
         return piece
@@ -269,7 +261,43 @@ class RequestParser:
         self._at = 0
         return rest
 
-    # -- heads that are not plain, or not complete -----------------------------------------------
+    # -- heads, from the usual to the rare -------------------------------------------------------
+
+    def _next_plain(self, name: bytes, start: int) -> Request | NeedData:
+        """Take a head that has no body behind it, or hand it on."""
+        buffer, good_fields = self._buffer, self._good_fields
+        if is_known := good_fields is not None and buffer.startswith(good_fields, start):
+            end = start + len(good_fields)
+        elif fields := _match_plain_fields(buffer, start):
+            end = fields.end()
+        else:
+            return self._next_ordinary()
+        head = buffer[self._at : end]
+        method = METHODS.get(name)
+        if method is None or not self._keeps_limits(head):
+            return self._next_by_line()
+        if not is_known:
+            try:
+                _consult_httptools(head, 1)
+            except HttpError:
+                return self._next_by_line()  # which comes to the same end
+            self._good_fields = buffer[start:end] if end - start <= _REMEMBERED_BYTES else None
+        if len(head) <= _REMEMBERED_BYTES:
+            self._good_head, self._good_method = head, method
+        return self._take_head(method, head, NO_BODY, 1)
+
+    def _next_sized(
+        self, name: bytes, start: int, before: bytes, behind: bytes
+    ) -> Request | NeedData:
+        """Take a head whose fields are the last ones before a body, but for its length."""
+        length = _match_length(self._buffer, start + len(before))
+        if length is None or not self._buffer.startswith(behind, length.end()):
+            return self._next_ordinary()
+        head = self._buffer[self._at : length.end() + len(behind)]
+        method = METHODS.get(name)
+        if method is None or not self._keeps_limits(head):
+            return self._next_by_line()
+        return self._take_head(method, head, Framing(int(length[0])), 1)
 
     def _next_ordinary(self) -> Request | NeedData:
         """Take a whole head of which only the meaning of its fields is still to be judged."""
@@ -281,14 +309,25 @@ class RequestParser:
         if method is None or not self._keeps_limits(head):
             return self._next_by_line()
         try:
-            return self._finish_head(method, head, 0 if found[2] else 1)
+            request = self._finish_head(method, head, 0 if found[2] else 1)
         except HttpError as error:
             self._fail(error)
             raise
+        if request.framing == (request.content_length, True, False) and request.content_length:
+            self._remember_sized(head)
+        return request
+
+    def _remember_sized(self, head: bytes) -> None:
+        """Keep what is the same in the next head before a body, of a client that sends another."""
+        length = _find_length(head)
+        start = head.index(b"\n") + 1
+        if length and len(head) - start <= _REMEMBERED_BYTES:
+            self._sized_fields = head[start : length.start(1)], head[length.end(1) :]
 
     def _keeps_limits(self, head: bytes) -> bool:
-        return (
-            len(head) <= self._checked_bytes and head.count(b"\n") - 2 <= self._limits.header_count
+        size = len(head)
+        return size <= self._plain_bytes or (
+            size <= self._checked_bytes and head.count(b"\n") - 2 <= self._limits.header_count
         )
 
     def _next_by_line(self) -> Request | NeedData:
@@ -307,10 +346,17 @@ class RequestParser:
     def _finish_head(self, method: str, head: bytes, minor: int) -> Request:
         framing = judge_framing(head, minor)
         _consult_httptools(head, minor)
+        return self._take_head(method, head, framing, minor)
+
+    def _take_head(self, method: str, head: bytes, framing: Framing, minor: int) -> Request:
+        """Use up a head that was found good, and begin with the body behind it."""
         self._use_up(self._at + len(head))
         self._line = self._fields = 0
         self._request_line = None
         self._has_blank_line = False
+        if framing is NO_BODY:
+            self._body = None
+            return Request(method, head)
         self._begin_body(framing.content_length)
         if framing == NO_BODY and minor:
             framing = NO_BODY  # the one object: the server knows the usual case by identity
@@ -375,7 +421,7 @@ class RequestParser:
             self._body = ChunkedBody(limits, limits.body_bytes)
         else:
             self._body = FixedBody(length, limits.body_bytes)
-        self._advance("head_with_body")
+        self.state = _BODY
 
     def _append(self, data: bytes) -> None:
         if self._at == len(self._buffer):

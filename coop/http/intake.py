@@ -97,10 +97,13 @@ class Intake:
     @operation
     def read_body(self, max_bytes: int | None) -> Coop[bytes]:
         """Read all of the body that is left."""
-        pieces = []
+        piece = yield from self._read_piece(max_bytes)
+        if self._parser.is_body_read:
+            return piece  # all at once, as most bodies are
+        pieces = [piece]
         while piece := (yield from self._read_piece(max_bytes)):
             pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     @operation
     def read_body_piece(self, max_bytes: int | None) -> Coop[bytes]:

@@ -351,6 +351,7 @@ LINES = [
     b"GET / HTTP/1.0",
     b"GET  / HTTP/1.1",
     b"FOO / HTTP/1.1",
+    b"POST / HTTP/1.1",
 ]
 FIELDS = [
     b"Host: a\r\n\r\n",
@@ -359,12 +360,30 @@ FIELDS = [
     b"Host: a\r\n\r\nHost: a\r\n\r\n",
     b"Host: a\r\nConnection: close\r\n\r\n",
     b"\r\n",
+    b"Host: a\r\nContent-Length: 1\r\n\r\nx",
+    b"Host: a\r\nContent-Length: 12\r\n\r\ntwelve bytes",
+    b"Host: a\r\nContent-Length: 0\r\n\r\n",
+    b"Host: a\r\nContent-Length: 02\r\n\r\nxy",
+    b"Host: a\r\nContent-Length: \r\n\r\n",
+    b"Host: a\r\nContent-Length: -1\r\n\r\n",
+    b"Host: a\r\nContent-Length: 1 \r\n\r\nx",
+    b"Host: a\r\nContent-Length: 1, 1\r\n\r\nx",
+    b"Host: a\r\nContent-Length: 0000000000000000001\r\n\r\nx",
+    b"Host: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+    b"Host: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
+    b"Host: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\nx",
+    b"Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+    b"content-length:\t1\r\nHost: a\r\n\r\nx",
+    b"content-length:\t12\r\nHost: a\r\n\r\ntwelve bytes",
 ]
+
+
+LOW = [Limits(head_bytes=40), Limits(head_bytes=47), Limits(request_line_bytes=15)]
 
 
 @given(
     st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(FIELDS)), min_size=2, max_size=5),
-    st.sampled_from([DEFAULT_LIMITS, Limits(head_bytes=40), Limits(request_line_bytes=15)]),
+    st.sampled_from([DEFAULT_LIMITS, *LOW]),
 )
 def test_a_head_is_judged_alike_whatever_came_before_it(
     heads: list[tuple[bytes, bytes]], limits: Limits
