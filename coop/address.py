@@ -135,6 +135,14 @@ class Address:
         return _UNIX_PREFIX + re.sub("^\0", "@", self.path or "")
 
 
+def unmapped(address: Address | None) -> Address | None:
+    """Return the address ``unmapped``; None for none, as sockets have that are connected no more.
+
+    Whom a server counts, logs and believes: one client is one address on every listener.
+    """
+    return None if address is None else address.unmapped()
+
+
 def ipv4(host: str, port: int) -> Address:
     """Make an IPv4 address from numbers, such as ``ipv4("192.0.2.1", 80)``.  Errors: ValueError."""
     return Address(AF_INET, _canonical(AF_INET, host), _checked_port(port))

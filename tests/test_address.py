@@ -24,6 +24,7 @@ from coop.address import (
     parse_address,
     split_host_port,
     unix,
+    unmapped,
     wildcard,
 )
 
@@ -201,7 +202,8 @@ def test_loopback_is_known(address: Address, expected: bool) -> None:
 def test_mapped_address_is_unmapped_and_others_stay() -> None:
     assert ipv4("192.0.2.1", 80) == ipv6("::ffff:192.0.2.1", 80).unmapped()
     for address in (ipv4("192.0.2.1", 80), ipv6("::1", 80), ipv6("::ffff:1:2:3", 80)):
-        assert address is address.unmapped()
+        assert address is address.unmapped() is unmapped(address)
+    assert unmapped(None) is None
 
 
 def test_family_that_is_not_known_is_refused() -> None:

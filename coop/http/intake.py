@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from coop.address import Address
+from coop.address import Address, unmapped
 from coop.http.codec import NEED_DATA, RequestParser
 from coop.http.errors import HttpError
 from coop.http.exchange import Exchange
@@ -66,8 +66,7 @@ class Intake:
     @property
     def peer_address(self) -> Address | None:
         """The other end's address."""
-        address = self._connection.peer_address
-        return None if address is None else address.unmapped()
+        return unmapped(self._connection.peer_address)
 
     @property
     def local_address(self) -> Address:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from coop.address import unmapped
 from coop.conversations import Handler
 from coop.http.conversation import App, Conversation
 from coop.http.errors import HttpError
@@ -77,8 +78,7 @@ class Site:
 def _hold_within(site: Site, connection: Connection) -> Coop[None]:
     """Converse with a client whose address has not too many connections; tell the others so."""
     assert site.quota is not None
-    peer = connection.peer_address
-    address = None if peer is None else peer.unmapped()
+    address = unmapped(connection.peer_address)
     if not site.quota.enter(address):
         error = HttpError(503, f"too many connections from {address}")
         yield from Conversation(site, connection).turn_away(error)

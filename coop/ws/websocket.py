@@ -18,7 +18,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
-from coop.address import Address
+from coop.address import Address, unmapped
 from coop.channel import CLOSED, Closed
 from coop.http import NEED_DATA, Request
 from coop.http.codec import NeedData
@@ -520,9 +520,10 @@ class WebSocket(Outbox):
 
     @property
     def peer_address(self) -> Address | None:
-        """The other end's address."""
-        address = self._connection.peer_address
-        return None if address is None else address.unmapped()
+        """The other end's address; at a server's end, the client's: ``request.peer``."""
+        if self.request is not None:
+            return self.request.peer
+        return unmapped(self._connection.peer_address)
 
     @property
     def is_closed(self) -> bool:

@@ -134,6 +134,18 @@ def test_the_handler_knows_the_request() -> None:
     assert b"/ws 1 chat 127.0.0.1" == visit(tell, visitor, {"subprotocols": ["chat"]})
 
 
+def test_the_peer_is_the_client_of_a_trusted_proxy() -> None:
+    def tell(ws: coop.ws.WebSocket) -> Gen[None]:
+        assert ws.peer_address
+        yield from ws.send(ws.peer_address.host)
+
+    def visitor(hall: Hall) -> Gen[bytes]:
+        peer = yield from enter(hall, b"X-Forwarded-For: 192.0.2.7\r\n")
+        return (yield from peer.hear()).data
+
+    assert b"192.0.2.7" == visit(tell, visitor, forwarded_by=["127.0.0.1"])
+
+
 def test_a_refused_client_reads_why() -> None:
     def visitor(hall: Hall) -> Gen[Answer]:
         client = yield from hall.enter()
