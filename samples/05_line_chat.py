@@ -76,4 +76,4 @@ PORT = int(next((word for word in sys.argv[1:] if word.isdigit()), 8008))
 ONCE = "--once" in sys.argv  # end when the room is empty again
 SERVER = []
 if __name__ == "__main__":
-    coop.run(coop.serve(converse, port=PORT, on_listening=announce))
+    coop.run(coop.serve(converse, port=PORT, on_listening=announce, drain=1))

@@ -40,7 +40,7 @@ def main():
     certfile = next(word for word in sys.argv[1:] if word.endswith(".pem"))
     context = coop.tls_server_context(certfile)
     renewing = coop.spawn(renew(context, certfile))
-    yield from coop.serve(echo, port=PORT, tls=context, on_listening=announce)
+    yield from coop.serve(echo, port=PORT, tls=context, on_listening=announce, drain=1)
     renewing.cancel()
 
 

@@ -54,7 +54,6 @@ def anchors_of(page: Path) -> set[str]:
     return {"#" + re.sub(r"[^\w\- ]", "", each).lower().replace(" ", "-") for each in headings}
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_guide_prints_what_it_says() -> None:
     names: dict[str, Any] = {"__name__": "guide"}
     printed = io.StringIO()
