@@ -28,10 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "sim":
         return simulate(options)
     try:
-        print(_look(options))
+        text = _look(options)
     except (CoopError, OSError) as error:
         print(f"coop: {_explain(error, options.pid)}", file=sys.stderr)
         return 1
+    if text:
+        print(text)
     return 0
 
 
@@ -49,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("pid", metavar="PID", type=_pid, nargs="?" if name == "ps" else None)
         command.add_argument("--json", action="store_true", help="print the tree as JSON")
         command.add_argument(
-            "--timeout", type=float, default=5.0, help="seconds to wait for the answer (5)"
+            "--timeout", type=_seconds, default=5.0, help="seconds to wait for the answer (5)"
         )
     text = "run a scenario in simulated networks, one for each seed, and show the first that fails"
     add_arguments(commands.add_parser("sim", help=text, description=text))
@@ -70,6 +72,13 @@ def _pid(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not the number of a process")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds, 0 or more")
     return number
 
 

@@ -1,14 +1,15 @@
 """Deadlock: why no task can ever run again.
 
 What lives here: the text of the report, with each task's reason and the circle of waits, if there
-is one.  What it must not know: locks, channels; a waiter names its blockers.  Stands on: traps,
-task.
+is one.  What it must not know: locks, channels; a waiter names its blockers.  Stands on:
+printable, traps, task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from coop.printable import printable
 from coop.task import Task
 from coop.traps import Waiter
 
@@ -27,11 +28,14 @@ def explain_deadlock(tasks: Iterable[Task]) -> str:
     circle = find_circle(parked)
     if circle:
         lines.append("a circle of waits:")
-        lines += [
+        told = [
             f"  {task.name} waits for {after.name}: {parked[task].reason()}"
             for task, after in zip(circle, circle[1:] + circle[:1], strict=True)
         ]
-    return "\n".join(lines)
+        if len(told) > _SHOWN:
+            told[_SHOWN - 2 : -1] = [f"  … and {len(told) - _SHOWN + 1} more, until"]
+        lines += told
+    return "\n".join(map(printable, lines))
 
 
 def find_circle(parked: dict[Task, Waiter]) -> list[Task]:

@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parent.parent / "coop"
 # From the ground up.  A module may import from its own floor and from those below; `http` stands
 # for all of coop/http/.  An import for type checkers alone points where it likes: it names a type.
 FLOORS = {
-    "ground": "outcomes arguments stopwatch address forgotten frames guard",
+    "ground": "outcomes arguments printable stopwatch address forgotten frames guard",
     "raw": (
         "remedies base_socket stream_socket udp_socket sockets poller blocking tls_socket "
         "tls_context proxy_protocol notify"

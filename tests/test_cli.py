@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -138,7 +140,62 @@ def test_a_process_that_is_stopped_does_not_answer() -> None:
     assert "does not answer: it is stopped" in shown.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["ps", "0"], ["ps", "x"], ["pstree"], ["nonsense"]])
+def test_those_who_ask_at_once_are_answered_one_after_the_other() -> None:
+    """Each wrote its question over the last one's, who were told that the process is stopped."""
+    with program(WAITING) as process, ThreadPoolExecutor(4) as pool:
+        shown = list(pool.map(lambda _: coop_command("ps", process.pid), range(4)))
+    assert [(0, "", 103)] * 4 == [
+        (each.returncode, each.stderr, len(each.stdout.splitlines())) for each in shown
+    ]
+
+
+def test_a_name_cannot_play_with_the_terminal() -> None:
+    source = """
+def main():
+    coop.spawn(coop.sleep(600), name="red \\x1b[31m\\nroot  parked")
+    coop.spawn(coop.sleep(600), name=7)
+    yield
+    ready()
+    yield from coop.sleep(900)
+
+coop.run(main())
+"""
+    with program(source) as process:
+        shown = [coop_command(verb, process.pid) for verb in ("ps", "pstree")]
+    for each in shown:
+        assert (0, "") == (each.returncode, each.stderr)
+        assert r"red \x1b[31m\nroot  parked" in each.stdout
+    assert 4 == len(shown[0].stdout.splitlines())
+
+
+@pytest.mark.parametrize("pid", [2**22 + 1, 2**31, 2**80])
+def test_a_number_that_no_process_can_have_is_told_of(
+    pid: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 1 == cli.main(["ps", str(pid)])
+    assert f"coop: there is no process {pid}\n" == capsys.readouterr().err
+
+
+def test_a_threads_number_is_no_process(capsys: pytest.CaptureFixture[str]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        number = pool.submit(threading.get_native_id).result()
+        assert 1 == cli.main(["ps", str(number)])
+    assert f"coop: there is no process {number}\n" == capsys.readouterr().err
+
+
+def test_with_nobody_to_ask_ps_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "find_answering", list)
+    assert 0 == cli.main(["ps"])
+    assert "" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["ps", "0"], ["ps", "x"], ["pstree"], ["nonsense"]]
+    + [["ps", "1", "--timeout", seconds] for seconds in ("nan", "-1", "soon")],
+)
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
     shown = coop_command(*arguments)
     assert 2 == shown.returncode

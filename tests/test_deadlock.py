@@ -45,6 +45,37 @@ def test_two_locks_in_opposite_order_make_a_circle() -> None:
     ]
 
 
+def test_a_long_circle_is_cut_short() -> None:
+    """A circle of ten thousand tasks was a message of ten thousand lines."""
+
+    def main() -> Gen[None]:
+        locks = [coop.Lock() for _ in range(100)]
+        for number in range(100):
+            task = holding(locks[number], locks[(number + 1) % 100])
+            coop.spawn(task, name=f"t{number}")
+        return
+        yield
+
+    lines = report_of(main())
+    assert "  … and 81 more" == lines[21]
+    assert "a circle of waits:" == lines[22]
+    assert 20 == len(lines[23:])
+    assert lines[23].startswith("  t0 waits for t1: ")
+    assert "  … and 81 more, until" == lines[-2]
+    assert lines[-1].startswith("  t99 waits for t0: ")
+
+
+def test_a_name_cannot_forge_a_line_of_the_report() -> None:
+    def main() -> Gen[None]:
+        coop.spawn(coop.Event().wait(), name="sly\n  root: waits for nothing\x1b[2J")
+        return
+        yield
+
+    lines = report_of(main())
+    assert 3 == len(lines)
+    assert lines[2].startswith(r"  sly\n  root: waits for nothing\x1b[2J: waits for ")
+
+
 def test_tasks_that_join_each_other_make_a_circle() -> None:
     def main() -> Gen[None]:
         tasks: list[coop.Task] = []

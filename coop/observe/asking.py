@@ -6,6 +6,7 @@ scopes, waits, slate, tree.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from contextlib import suppress
@@ -27,12 +28,11 @@ def ask(pid: int, *, timeout: float | None = 5.0) -> Coop[Tree]:
     """Ask a process for its task tree.  Its tasks are not disturbed; a sleep of theirs may be.
 
     Errors: ProcessLookupError when there is none; PermissionError when it is another user's;
-    MisuseError when it runs no coop, or handles SIGUSR1 itself: it was not signalled then;
-    TimeoutError when it does not answer, as it is stopped, or inside a long call that is not
-    Python's.
+    MisuseError when it runs no coop, or another version of it, or handles SIGUSR1 itself: it was
+    not signalled then; TimeoutError when it does not answer, as it is stopped, or inside a long
+    call that is not Python's.
     """
-    # Opened first: it stays this process's, also when another gets its number.
-    handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    handle = _open_process(pid)
     try:
         slate = find_slate(pid)
         if slate is None:
@@ -43,8 +43,6 @@ def ask(pid: int, *, timeout: float | None = 5.0) -> Coop[Tree]:
         try:
             tree = yield from _converse(slate, pid, handle, timeout)
         finally:
-            with suppress(OSError):
-                slate.wipe()
             slate.close()
     finally:
         if handle is not None:
@@ -60,13 +58,37 @@ def _converse(
     slate: Slate, pid: int, handle: int | None, timeout: float | None
 ) -> Coop[Tree | None]:
     nonce = os.urandom(8).hex().encode()
-    slate.ask(nonce)
-    if handle is not None:
-        signal.pidfd_send_signal(handle, signal.SIGUSR1)
-    else:
-        os.kill(pid, signal.SIGUSR1)
     with move_on_after(timeout):
-        while (answer := slate.read_answer(nonce)) is None:
-            yield from sleep(_PAUSE)
-        return Tree.from_json(answer)
+        while not slate.try_reserve():
+            yield from sleep(_PAUSE)  # others are asking, one after the other
+        try:
+            slate.ask(nonce)
+            if handle is not None:
+                signal.pidfd_send_signal(handle, signal.SIGUSR1)
+            else:
+                os.kill(pid, signal.SIGUSR1)
+            while (answer := slate.read_answer(nonce)) is None:
+                yield from sleep(_PAUSE)
+            return Tree.from_json(answer)
+        except ValueError as error:
+            raise MisuseError(
+                f"process {pid} answers what cannot be read: does it run another version of coop?"
+            ) from error
+        finally:
+            with suppress(OSError):
+                slate.wipe()
     return None
+
+
+def _open_process(pid: int) -> int | None:
+    """Open it first: then it stays this process's, also when another gets its number."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OverflowError:
+        raise ProcessLookupError(f"there is no process {pid}") from None
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):  # a thread's number
+            raise ProcessLookupError(f"there is no process {pid}") from None
+        raise

@@ -1,14 +1,18 @@
 """Picture: a task tree as text.
 
 What lives here: ``draw``, the tree with its stacks, equal tasks folded; and ``tabulate``, one line
-for each task.  What it must not know: schedulers, tasks; it reads a Tree.  Stands on: nothing.
+for each task.  What it must not know: schedulers, tasks; it reads a Tree.  Stands on:
+printable.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
+
+from coop.printable import printable
 
 if TYPE_CHECKING:
     from coop.observe.tree import TaskNode, Tree
@@ -43,7 +47,7 @@ def draw(tree: Tree) -> str:
             lines += [f"{margin}{below}{bar}    {text}" for text in _stack_text(thing[0])]
             for position, group in enumerate(reversed(held)):
                 stack.append((margin + below, position == 0, group))
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _push_tasks(
@@ -86,11 +90,14 @@ def _describe(tasks: list[TaskNode], tree: Tree) -> str:
 
 
 def _stack_text(task: TaskNode) -> Iterator[str]:
-    for position, line in enumerate(task.stack, 1):
-        if line.file.startswith(_PACKAGE) and position < len(task.stack):
-            continue  # the way through the library tells nothing, but where it stands does
+    # The way through the library tells nothing, but where it stands does.
+    shown = [line for line in task.stack[:-1] if not line.file.startswith(_PACKAGE)]
+    for line, same in groupby([*shown, *task.stack[-1:]]):
         source = f"  {line.source}" if line.source else ""
         yield f"{line.file}:{line.number} {line.function}{source}"
+        repeats = len(list(same)) - 1
+        if repeats:
+            yield f"… the same {repeats} times more"
 
 
 def _range(times: Iterable[float | None]) -> str:
@@ -117,11 +124,11 @@ def tabulate(tree: Tree) -> str:
     rows = [_COLUMNS] + [
         (
             str(task.number),
-            task.name,
+            printable(task.name),
             task.state + (" cancelled" if task.is_cancelled else ""),
             "" if task.waited is None else seconds(task.waited),
             "" if task.remaining is None else seconds(task.remaining),
-            task.reason or "",
+            printable(task.reason or ""),
         )
         for task in tree.tasks
     ]

@@ -94,6 +94,15 @@ class Slate:
         #: Where it is, if it is to be removed at the end.
         self.path = path
 
+    def try_reserve(self) -> bool:
+        """Whether no other process is asking; if so, none does until this one closes the slate."""
+        if fcntl is not None:
+            try:
+                fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return False
+        return True
+
     def ask(self, nonce: bytes) -> None:
         """Write a question, which any bytes will do for that no other question has."""
         os.ftruncate(self.fd, 0)
@@ -117,9 +126,12 @@ class Slate:
         words = os.pread(self.fd, HEADER_BYTES, 0).split()
         if words[:2] != [b"told", nonce]:
             return None
-        length, text = int(words[2]), b""
+        text, length = b"", int(words[2])
         while len(text) < length:
-            text += os.pread(self.fd, length - len(text), HEADER_BYTES + len(text)) or b"\0"
+            more = os.pread(self.fd, length - len(text), HEADER_BYTES + len(text))
+            if not more:
+                return None  # it was wiped meanwhile
+            text += more
         return text
 
     def wipe(self) -> None:

@@ -153,7 +153,7 @@ def _node_of(task: Task, group: int | None, now: float, interrupted: FrameType |
     left = task.deadline - now
     return TaskNode(
         task.number,
-        task.name,
+        str(task.name),
         task.state.value,
         None if waiter is None else waiter.reason(),
         None if waiter is None else max(0.0, now - task.since),

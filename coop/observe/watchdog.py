@@ -12,14 +12,17 @@ when it has given way.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from coop.arguments import length_of_time
 from coop.guard import DEBUG
 from coop.observe.stacks import Line, stack_of
+from coop.printable import printable
 from coop.signals import Signals
 from coop.task import Task
 
@@ -31,27 +34,32 @@ logger = logging.getLogger("coop.watchdog")
 #: Seconds that a step may last before it is reported, unless ``run`` is told otherwise.
 LONGEST_STEP: Final = 0.1 if DEBUG else None
 
+#: Seconds.  Ticks that come faster leave the program no time; it cannot count to more.
+_SHORTEST_TICK: Final = 1e-3
+_LONGEST_TICK: Final = 1e6
+
 
 @contextmanager
 def watching(scheduler: Scheduler, longest_step: float | None) -> Iterator[None]:
     """Report each step that lasts longer than so many seconds; None is off.
 
-    Errors: ValueError unless it is more than 0.
+    Errors: ValueError unless it is more than 0, and finite; TypeError for what is no number.
     """
     if longest_step is None:
         yield
         return
-    if not longest_step > 0:
-        raise ValueError(f"a watchdog wants a number of seconds above 0, not {longest_step!r}")
+    says = "a watchdog wants a number of seconds above 0, or None"
+    if not 0 < length_of_time(longest_step, says) < math.inf:
+        raise ValueError(f"{says}, not {longest_step!r}")
     if not _alarm_is_free():
         _measure_steps(scheduler, longest_step)
         yield
         return
     # Two ticks make the time: a step seen at three of them has lasted as long.
-    ticks = longest_step / 2
+    ticks = min(max(longest_step / 2, _SHORTEST_TICK), _LONGEST_TICK)
     before = signal.signal(signal.SIGALRM, _Ticks(scheduler, longest_step))
-    signal.setitimer(signal.ITIMER_REAL, ticks, ticks)
     try:
+        signal.setitimer(signal.ITIMER_REAL, ticks, ticks)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -88,26 +96,26 @@ class _Ticks:
 
 def _measure_steps(scheduler: Scheduler, longest_step: float) -> None:
     """Have every task that is spawned from now on measure its own steps."""
-    spawn, now = scheduler.spawn, scheduler.clock.now
+    spawn, throw, now = scheduler.spawn, scheduler._throw, scheduler.clock.now
 
     def spawn_measured(*args: Any, **kwargs: Any) -> Task:
         task = spawn(*args, **kwargs)
-        task.send = measured(task, task.send)
+        send = task.send
+        task.send = lambda value: measured(task, send, value)
         return task
 
-    def measured(task: Task, send: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def step(value: Any) -> Any:
-            begin = now()
-            try:
-                return send(value)
-            finally:
-                took = now() - begin
-                if took > longest_step:
-                    _report(task, f"made a step of {took:.3f} s, and gave way at")
-
-        return step
+    def measured(task: Task, step: Callable[[Any], Any], value: Any) -> Any:
+        begin = now()
+        try:
+            return step(value)
+        finally:
+            took = now() - begin
+            if took > longest_step:
+                _report(task, f"made a step of {took:.3f} s, and gave way at")
 
     scheduler.spawn = spawn_measured  # type: ignore[method-assign]
+    # A step that begins with an error, such as a cleanup after Cancelled.
+    scheduler._throw = lambda task: measured(task, throw, task)  # type: ignore[method-assign]
 
 
 def _report(task: Task, what: str, frame: FrameType | None = None) -> None:
@@ -116,4 +124,4 @@ def _report(task: Task, what: str, frame: FrameType | None = None) -> None:
 
 
 def _show(line: Line) -> str:
-    return f"  {line.file}:{line.number} {line.function}  {line.source}".rstrip()
+    return printable(f"  {line.file}:{line.number} {line.function}  {line.source}".rstrip())

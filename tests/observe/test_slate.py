@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 from observe.programs import needs_usr1, program, run_program
 
+import coop
+from coop.observe import ask
 from coop.observe.slate import Slate
 
 
@@ -44,6 +46,34 @@ def test_the_answer_to_another_question_is_not_taken(slate: Slate) -> None:
     slate.ask(b"two")
     assert slate.read_answer(b"two") is None
     assert b"two" == slate.question()
+
+
+@needs_pwrite
+def test_an_answer_that_was_cut_off_is_none(slate: Slate) -> None:
+    slate.ask(b"one")
+    slate.answer(b"one", b"the answer" * 1000)
+    os.ftruncate(slate.fd, 2000)
+    assert slate.read_answer(b"one") is None
+
+
+@needs_usr1
+def test_an_answer_that_is_no_tree_is_told_of() -> None:
+    """As from a program that runs another version of coop."""
+    source = """
+from coop.observe import Tree
+Tree.to_json = lambda self: '{"trees": []}'
+
+def main():
+    coop.spawn(coop.sleep(60))
+    yield
+    ready()
+    yield from coop.sleep(60)
+
+coop.run(main())
+"""
+    with program(source) as process:
+        with pytest.raises(coop.MisuseError, match="another version of coop"):
+            coop.run(ask(process.pid))
 
 
 @needs_pwrite

@@ -115,6 +115,51 @@ def test_the_librarys_own_lines_are_left_out_of_the_picture() -> None:
     assert "channel.py" in text  # the innermost line is where it stands
 
 
+def test_a_recursion_is_drawn_once() -> None:
+    """A stack of three hundred lines that are the same filled the terminal."""
+
+    def descend(depth: int) -> Gen[None]:
+        if depth:
+            yield from descend(depth - 1)
+        else:
+            yield from coop.Event().wait()
+
+    def main() -> Gen[str]:
+        task = coop.spawn(descend(100))
+        yield from passes(2)
+        tree = coop.tree()
+        task.cancel()
+        assert 102 == len(tree.find(task.name).stack)
+        return draw(tree)
+
+    text = play(main())
+    assert "… the same 99 times more" in text
+    assert 2 == text.count("descend(depth - 1)\n") + text.count("coop.Event().wait()\n")
+
+
+def test_names_and_reasons_stay_on_their_line() -> None:
+    def main() -> Gen[tuple[str, str, Tree]]:
+        class Sly(coop.Event):
+            def __repr__(self) -> str:
+                return "<nothing>\n\x1b[2J"
+
+        event = Sly()
+        tasks = [coop.spawn(event.wait(), name=name) for name in ("a\nb\x1b[31m\udc80", 7)]  # type: ignore[arg-type]
+        yield from passes(2)
+        tree = coop.tree()
+        event.set()
+        assert tasks
+        return draw(tree), tabulate(tree), Tree.from_json(tree.to_json())
+
+    drawn, table, again = play(main())
+    for text in (drawn, table):
+        assert r"a\nb\x1b[31m\udc80" in text
+        assert r"wait for <nothing>\n\x1b[2J" in text
+        assert all(line.isprintable() for line in text.splitlines())
+    assert 4 == len(table.splitlines())
+    assert ["a\nb\x1b[31m\udc80", "7"] == [task.name for task in again.tasks[1:]]
+
+
 def test_the_table_has_a_line_for_each_task() -> None:
     lines = tabulate(play(crowd(2))).splitlines()
     assert ["TASK", "NAME", "STATE"] == lines[0].split()[:3]

@@ -119,11 +119,62 @@ def test_off_it_touches_nothing() -> None:
         assert "spawn" not in vars(scheduler)
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_step_that_begins_with_an_error_is_measured_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a cleanup after a cancellation, which is where steps get long."""
+    monkeypatch.setattr(watchdog, "_alarm_is_free", lambda: False)
+    scheduler = make_scheduler()
+    clock = scheduler.clock
+    assert isinstance(clock, ManualClock)
+
+    def slow_to_leave() -> Gen[None]:
+        try:
+            yield from coop.Event().wait()
+        finally:
+            clock.advance(0.3)
+
+    def main() -> Gen[None]:
+        task = coop.spawn(slow_to_leave(), name="slow")
+        yield None
+        yield None
+        task.cancel()
+        yield None
+
+    with watching(scheduler, 0.1):
+        run_in(scheduler, main())
+    (message,) = caplog.messages
+    assert message.startswith("<task 'slow' running> made a step of 0.300 s")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
 def test_a_time_that_makes_no_sense_is_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         with watching(make_scheduler(), seconds):
             pass
+
+
+def test_a_time_that_is_no_number_is_refused() -> None:
+    with pytest.raises(TypeError, match="above 0, or None, not 'often'"):
+        with watching(make_scheduler(), "often"):  # type: ignore[arg-type]
+            pass
+
+
+@needs_alarm
+def test_a_time_that_no_timer_counts_is_brought_into_its_range() -> None:
+    """Too long a one failed, and left its handler of SIGALRM behind; one too short was never."""
+    done = run_program("""
+def main(long):
+    _, interval = signal.getitimer(signal.ITIMER_REAL)
+    print(round(interval, 6) == (1e6 if long else 1e-3))
+    yield
+
+logging.disable()
+coop.run(main(True), watchdog=1e300)
+coop.run(main(False), watchdog=1e-9)
+print(signal.getsignal(signal.SIGALRM) is signal.SIG_DFL, signal.getitimer(signal.ITIMER_REAL)[1])
+""")
+    assert ("True\nTrue\nTrue 0.0\n", "") == (done.stdout, done.stderr)
 
 
 def test_in_debug_mode_it_is_on() -> None:
