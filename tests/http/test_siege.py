@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -247,6 +249,38 @@ def test_its_end_in_mid_load_loses_no_request(think: int) -> None:
     # To look for a request and to say the end are two system calls, some microseconds apart.
     assert ends.pop("LOST", 0) <= 2
     assert set(ends) <= {"answered", "told, and closed", "closed while idle"}
+
+
+def test_its_end_loses_nobody_who_has_just_connected() -> None:
+    """Each client connects, thinks for a tenth of a second at most, asks once, and comes again."""
+    ends: Counter[str] = Counter()
+
+    def come_again(port: int) -> coop.Coop[None]:
+        while True:
+            try:
+                conn = yield from coop.connect("127.0.0.1", port)
+            except ConnectionRefusedError:
+                return
+            with conn:
+                yield from coop.sleep(random.random() * 0.1)
+                try:
+                    yield from conn.sendall(GET % b"/")
+                    ends["answered" if (yield from conn.recv()) else "LOST"] += 1
+                except OSError as error:
+                    ends[repr(error)] += 1
+
+    def body(members: coop.Group) -> coop.Coop[None]:
+        for _ in range(300):
+            members.spawn(come_again(port))
+        yield from coop.sleep(1)
+        process.send_signal(signal.SIGTERM)
+
+    with serving(program()) as (process, port):
+        coop.run(coop.group(body))
+        start = time.monotonic()
+        assert 0 == process.wait(20)
+    report("SIGTERM among newcomers", seconds=round(time.monotonic() - start, 2), **ends)
+    assert {"answered"} == set(ends)
 
 
 # -- slowhttptest -------------------------------------------------------------------------------
