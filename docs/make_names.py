@@ -28,6 +28,8 @@ PACKAGES = {
     "coop.wsgi": ["wsgi"],
     "coop.sim": ["testing"],
 }
+#: What is written in annotations, and never called.
+TYPES_ONLY = {"Coop", "Operation"}
 #: What has no docstring of its own.
 SAID_HERE = {
     "coop.CLOSED": "What a channel or a WebSocket answers when nothing more will come.",
@@ -61,7 +63,7 @@ def arguments(thing: Any) -> str:
         for each in signature.parameters.values()
     ]
     told = str(signature.replace(parameters=parameters, return_annotation=signature.empty))
-    return "" if told == "(*args, **kwargs)" else told
+    return "" if told == "(*args, **kwargs)" or thing.__name__ in TYPES_ONLY else told
 
 
 class _Default:
@@ -109,7 +111,7 @@ def page_of(package: str, name: str) -> str:
 def rows(package: str) -> Iterator[str]:
     """Write a table of the names of a package."""
     module = importlib.import_module(package)
-    yield f"\n## {package}\n\n| name | | page |\n|---|---|---|\n"
+    yield f"\n## {package}\n\n| name | what it is | page |\n|---|---|---|\n"
     for name in sorted(module.__all__, key=str.lower):
         thing = getattr(module, name)
         what = SAID_HERE.get(f"{package}.{name}") or sentence(thing)
@@ -124,6 +126,7 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(DOCS.parent))
     if "--check" in sys.argv:
         sys.exit(PAGE.read_text("utf-8") != page() and f"{PAGE} is out of date: run {__file__}")
     PAGE.write_text(page(), "utf-8")
