@@ -26,6 +26,7 @@ import coop.ws
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "bench" / "README.md"]
+PAGES += [ROOT / "samples" / "README.md"]
 #: Those whose snippets are whole.
 TOLD = [page for page in PAGES if page.parent.name != "decisions"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -198,3 +198,8 @@ def test_every_sample_is_run_by_the_suite():
     names = {path.name for path in SAMPLES.glob("*.py")}
     tested = Path(__file__).read_text()
     assert [] == sorted(name for name in names - SERVED_ELSEWHERE if name not in tested)
+
+
+def test_every_sample_is_on_their_page():
+    told = (SAMPLES / "README.md").read_text()
+    assert [] == sorted(path.name for path in SAMPLES.glob("*.py") if path.name not in told)
