@@ -141,14 +141,15 @@ def _as_alternative(thing: Any) -> Alternative[Any]:
 class Choice(Waiter):
     """Where a task parks that waits for the first of several arms."""
 
-    __slots__ = ("_arms", "_winner", "external", "until")
+    __slots__ = ("_arms", "_winner", "_winner_arm", "external", "until")
 
     def __init__(self) -> None:
         super().__init__()
-        #: One for each alternative, in order.
+        #: One for each alternative, in order; none any more once it is closed.
         self._arms: list[Arm[Any]] = []
         #: The position of the arm that was woken; -1 once none can be.  None while it is open.
         self._winner: int | None = None
+        self._winner_arm: Arm[Any] | None = None
         self.until = FOREVER
         self.external = False
 
@@ -179,15 +180,17 @@ class Choice(Waiter):
 
     def outcome(self) -> tuple[int, Arm[Any]]:
         """Return the position and the arm of the alternative that was first."""
+        # Let go of it: it refers to this choice, and the two would be left to the collector.
+        arm, self._winner_arm = self._winner_arm, None
         assert self._winner is not None
-        return self._winner, self._arms[self._winner]
+        assert arm is not None
+        return self._winner, arm
 
     def undo(self) -> None:
         """Give back what was handed over to a task that is thrown away before it could run."""
-        if self._winner is not None and self._winner >= 0:
-            arm = self._arms[self._winner]
-            if isinstance(arm, _LineArm):
-                arm.undo()
+        arm, self._winner_arm = self._winner_arm, None
+        if isinstance(arm, _LineArm):
+            arm.undo()
 
     def reason(self) -> str:
         return f"the first of ({', '.join(arm.reason() for arm in self._arms)})"
@@ -198,9 +201,10 @@ class Choice(Waiter):
     def _withdraw(self, winner: object) -> None:
         """Close the choice.  The mark is set first: an arm that leaves may wake a sibling."""
         self._winner = -1
-        for position, arm in enumerate(self._arms):
+        arms, self._arms = self._arms, []
+        for position, arm in enumerate(arms):
             if arm is winner:
-                self._winner = position
+                self._winner, self._winner_arm = position, arm
             else:
                 arm.abort()
 
