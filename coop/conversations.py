@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from coop.groups import Group, as_generator
 from coop.outcomes import is_connection_lost
 from coop.proxies import TrustedPeers, receive_proxy_header
-from coop.scopes import Scope, move_on_after
+from coop.scopes import Scope
 from coop.scopes import timeout as within
-from coop.stream import LINGER_SECONDS, Connection, ConnectionState
+from coop.stream import Connection
 from coop.task import Task, TaskState
 from coop.tls import TlsConnection
-from coop.traps import Coop, current_task
+from coop.traps import FOREVER, Coop, current_task
 from coop.waits import wait_readable
 
 if TYPE_CHECKING:
@@ -69,6 +69,38 @@ class FirstWord(Scope):
 first_word = FirstWord
 
 
+class Parting(Scope):
+    """The end of a connection; in a stop it is waited for those alone who go on sending.
+
+    A client that keeps an idle connection in a pool does not look at it before it needs it.
+    """
+
+    __slots__ = ("_silent_since",)
+
+    def __init__(self, *, in_haste: bool) -> None:
+        task = current_task()
+        super().__init__(SILENT_SECONDS if in_haste or task.soft_cancelled else None)
+        #: When the wait began that is too long at the deadline.
+        self._silent_since = task.scheduler.now
+        self.is_convenient = True
+
+    def cancel(self, reason: object = None) -> None:
+        """End a silence that is long enough, or when it will be.  Waits: never."""
+        task = self.task
+        if task is None or task.since + SILENT_SECONDS <= task.scheduler.now:
+            super().cancel(reason)
+        else:
+            self._silent_since = task.since
+            self.deadline = min(self.deadline, task.since + SILENT_SECONDS)
+
+    def run_out(self) -> None:
+        """Take note that the deadline has passed: the silence is over, or has lasted."""
+        if self.task is not None and self.task.since > self._silent_since:
+            self._deadline = FOREVER  # it goes on sending: for that, ``aclose`` has a limit
+        else:
+            super().run_out()
+
+
 class Conversations(Group):
     """One task for each connection of a server.
 
@@ -103,7 +135,7 @@ class Conversations(Group):
         """Close the connection of a task that has ended; called by the kernel."""
         connection = self._connections.pop(task.number)
         if task.state is TaskState.RETURNED and not connection.close_if_over():
-            end = _part_soon(connection) if task.soft_cancelled else connection.aclose()
+            end = _part(connection, in_haste=task.soft_cancelled)
             parting = self.spawn(end, name=f"the end of {task.name}")
             self._connections[parting.number] = connection
         else:
@@ -117,9 +149,7 @@ class Conversations(Group):
 
     def _note(self, task: Task, connection: Connection, error: Exception, was_joined: bool) -> None:
         """Count and log what ended a conversation: it is no other's business."""
-        # A refusal was met elsewhere, by a handler that dialled: a failure of the handler's.
-        is_lost = isinstance(error, OSError) and is_connection_lost(error)
-        if is_lost and not isinstance(error, ConnectionRefusedError):
+        if _is_lost(error):
             self._server.broken += 1
             logger.debug("%r broke: %s", connection, error)
         elif not was_joined:
@@ -178,17 +208,15 @@ class Conversations(Group):
         return not is_silent
 
 
-def _part_soon(connection: Connection) -> Coop[None]:
-    """Close as ``aclose`` does, but wait for the end of those alone who go on sending.
+def _part(connection: Connection, *, in_haste: bool) -> Coop[None]:
+    with Parting(in_haste=in_haste):
+        yield from connection.aclose()
 
-    A client that keeps an idle connection in a pool does not look at it before it needs it.
-    """
-    try:
-        if connection.state is ConnectionState.OPEN:
-            connection.shutdown_send()
-        with move_on_after(SILENT_SECONDS) as silence:
-            yield from wait_readable(connection)
-    except OSError:
-        connection.close()
-    else:
-        yield from connection.aclose(timeout=0 if silence.caught else LINGER_SECONDS)
+
+def _is_lost(error: BaseException) -> bool:
+    """Tell whether a connection broke, and nothing else went wrong."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_lost, error.exceptions))
+    # A refusal was met elsewhere, by a handler that dialled: a failure of the handler's.
+    is_refusal = isinstance(error, ConnectionRefusedError)
+    return isinstance(error, OSError) and is_connection_lost(error) and not is_refusal

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Final
 
 from coop.address import Address
+from coop.arguments import length_of_time, whole_number
 from coop.conversations import Conversations, Handler
 from coop.groups import Group, gather, group, hold
 from coop.listener import BACKLOG, Listener, listen
@@ -97,8 +98,12 @@ class Server:
         handshake_timeout: float | None = HANDSHAKE_SECONDS,
         proxy_protocol: bool | Iterable[str] = False,
     ) -> None:
-        if max_connections is not None and max_connections < 1:
-            raise ValueError(f"max_connections must be 1 or more, not {max_connections!r}")
+        if max_connections is not None:
+            whole_number(max_connections, 1, "max_connections must be 1 or more")
+        length_of_time(lame_duck, "lame_duck must be 0 seconds or more")
+        for name, seconds in (("drain", drain), ("handshake_timeout", handshake_timeout)):
+            if seconds is not None:
+                length_of_time(seconds, f"{name} must be 0 seconds or more, or None for ever")
         self.handler = handler
         #: Where it listens: one at least.
         self.listeners = _as_tuple(listener)
@@ -120,7 +125,7 @@ class Server:
         #: handshake of TLS.
         self.accepted = self.active = self.failed = self.broken = self.unshaken = 0
         self._accepting = Scope()
-        self._conversations: Conversations | None = None
+        self._conversations = Conversations(self)
         # What made the listener unusable.
         self._fault: OSError | None = None
         #: Where the accept loops wait while it is full; woken when a connection has ended.
@@ -160,8 +165,7 @@ class Server:
     def abort(self) -> None:
         """End now: cancel every conversation.  Never waits."""
         self._cease()
-        if self._conversations is not None:
-            self._conversations.cancel("the server was told to end now")
+        self._conversations.cancel("the server was told to end now")
 
     @operation
     def run(
@@ -216,11 +220,10 @@ class Server:
         self._accepting.cancel("the server is stopping")
 
     def _converse_with_all(self) -> Coop[None]:
-        conversations = self._conversations = Conversations(self)
         try:
-            yield from hold(conversations, self._run_conversations(conversations))
+            yield from hold(self._conversations, self._run_conversations(self._conversations))
         finally:
-            conversations.close_all()
+            self._conversations.close_all()
 
     def _run_conversations(self, conversations: Conversations) -> Coop[None]:
         with self._accepting:

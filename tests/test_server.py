@@ -201,6 +201,33 @@ def test_a_refusal_that_the_handler_meets_elsewhere_is_its_failure(
     assert "nobody listens there" in caplog.text
 
 
+@pytest.mark.parametrize(("elsewhere", "expected"), [(False, (1, 0)), (True, (0, 1))])
+def test_a_reset_that_comes_out_of_a_group_is_no_failure_either(
+    elsewhere: bool, expected: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    def pump(conn: coop.Connection) -> Gen[None]:
+        try:
+            yield from conn.recv()
+        finally:
+            if elsewhere:
+                raise LookupError("and that")
+
+    def pumps(conn: coop.Connection) -> Gen[None]:
+        yield from coop.gather(pump(conn), coop.sleep(1000))
+
+    def scenario(server: coop.Server) -> Gen[tuple[int, int]]:
+        conn = yield from coop.connect(server.address)
+        yield from kit.wait_until(lambda: server.active)
+        conn.socket.set_linger(0)  # type: ignore[attr-defined]
+        conn.close()
+        yield from kit.wait_until(lambda: server.active == 0)
+        return server.broken, server.failed
+
+    with caplog.at_level(logging.WARNING, "coop.server"):
+        assert expected == serving(scenario, pumps)
+    assert expected[1] == len(caplog.records)
+
+
 def test_a_handler_that_is_no_generator_function_is_told(caplog: pytest.LogCaptureFixture) -> None:
     def scenario(server: coop.Server) -> Gen[int]:
         yield from ask(server.address)
@@ -319,6 +346,29 @@ def test_a_back_off_ends_as_soon_as_a_connection_ends() -> None:
         return kit.now()
 
     assert 0.0 == serving(scenario, world=world)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_connections": 1.5}, "max_connections must be 1 or more, and a whole number"),
+        ({"drain": -1}, "drain must be 0 seconds or more, or None for ever, not -1"),
+        ({"drain": "30"}, "drain must be 0 seconds or more, or None for ever, not '30'"),
+        ({"lame_duck": -1}, "lame_duck must be 0 seconds or more, not -1"),
+        ({"handshake_timeout": -1}, "handshake_timeout must be 0 seconds or more, or None"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_is_served(
+    options: dict[str, Any], message: str
+) -> None:
+    def main() -> Gen[None]:
+        with coop.listen("127.0.0.1", 0) as listener:
+            with pytest.raises((ValueError, TypeError), match=message):
+                coop.Server(echo, listener, **options)
+        return
+        yield
+
+    play(main())
 
 
 # -- limits ---------------------------------------------------------------------------------------
@@ -468,6 +518,52 @@ def test_abort_while_it_drains_ends_now() -> None:
             return kit.now()
 
     assert 3.0 == serving(scenario)
+
+
+def test_abort_before_it_runs_is_not_forgotten() -> None:
+    def main() -> Gen[tuple[bytes, float]]:
+        server = coop.Server(echo, coop.listen("127.0.0.1", 0))
+        with (yield from coop.connect(server.address)) as conn:
+            server.abort()
+            yield from server.run(heed_signals=False)
+            return (yield from conn.recv()), kit.now()
+
+    assert (b"", 0.0) == play(main())
+
+
+@pytest.mark.parametrize("before", [0.0, 1.0])
+def test_a_parting_that_has_begun_holds_up_no_stop(before: float) -> None:
+    def say(conn: coop.Connection) -> Gen[None]:
+        yield from conn.sendall(b"bye")
+
+    def scenario(server: coop.Server) -> Gen[float]:
+        with (yield from coop.connect(server.address)) as conn:  # and does not look
+            yield from kit.wait_until(lambda: server.active)
+            yield from coop.sleep(before)
+            server.stop()
+            while server.state is not ServerState.STOPPED:
+                yield from coop.sleep(0.01)
+            assert b"bye" == conn.socket.recv(10)
+            return kit.now() - before
+
+    assert serving(scenario, say) < 0.3
+
+
+def test_a_parting_in_a_stop_waits_for_who_goes_on_sending() -> None:
+    def refuse(conn: coop.Connection) -> Gen[None]:
+        yield from conn.sendall(bytes(1_000_000))
+
+    def scenario(server: coop.Server) -> Gen[int]:
+        with (yield from coop.connect(server.address)) as conn:
+            yield from kit.wait_until(lambda: server.active)
+            yield from kit.passes(10)
+            server.stop()
+            for _ in range(10):
+                yield from conn.sendall(bytes(1000))
+                yield from coop.sleep(0.1)
+            return len((yield from conn.recv_exactly(1_000_000)))
+
+    assert 1_000_000 == serving(scenario, refuse)
 
 
 def test_a_stop_reaches_an_idle_conversation_at_a_convenient_point() -> None:
