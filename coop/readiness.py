@@ -80,12 +80,14 @@ class Descriptor:
 
     __slots__ = ("fd", "generation", "is_forgotten", "reader", "witness", "writer")
 
-    def __init__(self, fd: int, generation: int, scheduler: Scheduler) -> None:
+    #: Its two directions; of a forgotten one, for those who hold it still.
+    reader: Readiness
+    writer: Readiness
+
+    def __init__(self, fd: int, generation: int) -> None:
         self.fd = fd
         #: Counts the meanings that this scheduler has seen of any number.
         self.generation = generation
-        self.reader = Readiness(self, READ, scheduler)
-        self.writer = Readiness(self, WRITE, scheduler)
         #: Told once when the reader is ready and nobody waits: it is watched no longer then.
         self.witness: Witness | None = None
         self.is_forgotten = False
@@ -119,7 +121,9 @@ class Descriptors:
             # The number was closed without being forgotten, or it could not come back.
             self.forget(stale)
         self._generation += 1
-        descriptor = self.table[fd] = Descriptor(fd, self._generation, self._scheduler)
+        descriptor = self.table[fd] = Descriptor(fd, self._generation)
+        descriptor.reader = Readiness(descriptor, READ, self._scheduler)
+        descriptor.writer = Readiness(descriptor, WRITE, self._scheduler)
         return descriptor
 
     def forget(self, descriptor: Descriptor) -> None:
@@ -129,7 +133,11 @@ class Descriptors:
         descriptor.is_forgotten = True
         descriptor.witness = None
         del self.table[descriptor.fd]
+        # Or the three would be left to the cycle collector: a double that has no directions.
+        double = Descriptor(descriptor.fd, descriptor.generation)
+        double.is_forgotten = True
         for way in (descriptor.reader, descriptor.writer):
+            way.descriptor = double
             if way.is_watched:
                 self._scheduler.poller.forget(descriptor.fd)
                 way.is_watched = False
@@ -197,6 +205,7 @@ class Descriptors:
                 "open it in the run that uses it"
             )
         descriptor = way.descriptor
+        descriptor.check()
         way.is_watched = True
         interest = READ * descriptor.reader.is_watched | WRITE * descriptor.writer.is_watched
         try:

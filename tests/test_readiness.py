@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import kit
@@ -11,7 +12,7 @@ from kit import Gen, World, play
 import coop
 from coop.outcomes import WOULDBLOCK
 from coop.poller import ERROR, HANGUP, READ, WRITE, Events
-from coop.readiness import BUDGET, Descriptor, retry
+from coop.readiness import BUDGET, Descriptor, Readiness, retry
 from coop.scheduler import Scheduler
 from coop.traps import running
 
@@ -412,3 +413,25 @@ def test_registration_lasts_over_many_waits() -> None:
 
     world.run(main())
     assert len(changes) <= 2
+
+
+def test_closed_connections_leave_nothing_to_the_collector() -> None:
+    def converse() -> Gen[None]:
+        a, b = kit.pair()
+        with a, b:
+            receiving = coop.spawn(b.recv())
+            yield None
+            yield from a.sendall(b"x")
+            yield from receiving.join()
+
+    def count() -> int:
+        return sum(type(thing) is Readiness for thing in gc.get_objects())
+
+    def main() -> Gen[int]:
+        with kit.no_collector():
+            before = count()
+            for _ in range(10):
+                yield from converse()
+            return count() - before
+
+    assert 0 == play(main())
