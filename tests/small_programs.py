@@ -336,10 +336,10 @@ def barriers(make: Make, parties: int) -> Callable[[], World]:
 
 
 def conditions(make: Make) -> Callable[[], World]:
-    """Return a world of a condition, with those who wait, notify, and only hold the lock."""
+    """Return a world of a condition: those who wait, notify one and keep the lock, notify all."""
 
     class Conditions(World):
-        events = ("new_wait", "new_hold", "new_one", "new_all", "turn", "cancel {}", "free {}")
+        events = ("new_wait", "new_one", "new_all", "turn", "cancel {}", "free {}")
 
         def __init__(self, make: Make) -> None:
             super().__init__(make)
@@ -358,12 +358,10 @@ def conditions(make: Make) -> Callable[[], World]:
                 if kind == "new_wait":
                     yield from self.thing.wait()
                     self.log.append(("heard", number))
-                elif kind == "new_one":
-                    self.thing.notify()
                 elif kind == "new_all":
                     self.thing.notify_all()
                 else:
-                    self.log.append(("holds", number))
+                    self.thing.notify()
                     gate = self.gates[number] = Waiter()
                     yield gate
 
@@ -394,11 +392,11 @@ def conditions(make: Make) -> Callable[[], World]:
                 self.release()
                 self.notified[number] = False
                 self.stand(number, self.line)
-            elif kind == "new_hold":
-                self.model.append(("holds", number))
+            elif kind == "new_one":
+                self.notify(1, passes_on=True)
                 self.wait_at_gate(number)
             else:
-                self.notify(1 if kind == "new_one" else len(self.line), passes_on=kind == "new_one")
+                self.notify(len(self.line), passes_on=False)
                 self.release()
 
         def notify(self, count: int, *, passes_on: bool) -> None:
@@ -426,6 +424,12 @@ def conditions(make: Make) -> Callable[[], World]:
                 self.acquire(number, lambda number, line: line.append(number))
             else:
                 super().unwind(number)
+
+        def check(self, event: str) -> None:
+            super().check(event)
+            real = (self.thing.waiting, self.thing.lock.waiting)
+            expected = (len(self.line), len(self.lock))
+            require(real == expected, f"{event}: {self.thing!r}, not {expected} wait")
 
     return lambda: Conditions(make)
 

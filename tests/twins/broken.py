@@ -5,11 +5,72 @@ They are kept so that the checks can be checked: a promise that one of these pas
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import coop
-from coop.parking import Spot
+from coop.channel import _Heap
+from coop.parking import _HUSK, OwnedLot, ParkingLot, Spot
 from coop.traps import current_task, operation
+
+# -- the line under every primitive ---------------------------------------------------------------
+
+
+class LifoLot(OwnedLot):
+    """Serves the one that came last."""
+
+    __slots__ = ()
+
+    def call_first(self) -> Spot:
+        self._last_to_front()
+        return super().call_first()
+
+    def move_first(self, lot: ParkingLot) -> Spot:
+        self._last_to_front()
+        return super().move_first(lot)
+
+    def _last_to_front(self) -> None:
+        last = next(spot for spot in reversed(self.spots) if spot.value is not _HUSK)
+        self.spots.remove(last)
+        self.spots.appendleft(last)
+
+
+class SleepyLot(OwnedLot):
+    """Takes the first out of the line, and does not wake it."""
+
+    __slots__ = ()
+
+    def call_first(self) -> Spot:
+        return self.spots.popleft()
+
+    def move_first(self, lot: ParkingLot) -> Spot:
+        return self.spots.popleft()
+
+
+class StayingLot(OwnedLot):
+    """Leaves in the line who was cancelled in it."""
+
+    __slots__ = ()
+
+    def leave(self, spot: Spot) -> None:
+        pass
+
+
+class PinningLot(OwnedLot):
+    """Remembers whose line it is, for ever, once somebody has come out of it."""
+
+    pinned: list[object] = []  # noqa: RUF012  # shared by all: that is the fault
+
+    __slots__ = ()
+
+    def call_first(self) -> Spot:
+        self.pinned.append(self.owner)
+        return super().call_first()
+
+    def move_first(self, lot: ParkingLot) -> Spot:
+        self.pinned.append(self.owner)
+        return super().move_first(lot)
+
 
 # -- locks --------------------------------------------------------------------------------------
 
@@ -270,6 +331,27 @@ class LeavingChannel(coop.Channel[Any]):
 
     def close(self) -> None:
         self.is_closed = True
+
+
+class HastyQueue(coop.Queue[Any]):
+    """Lets go those who join it at the first piece of work that is done."""
+
+    __slots__ = ()
+
+    def task_done(self) -> None:
+        super().task_done()
+        self._idle.wake_all()
+
+
+class UnstablePriorityQueue(coop.PriorityQueue[Any]):
+    """Gives the newest of equal values first."""
+
+    __slots__ = ()
+
+    def _make_buffer(self) -> None:
+        super()._make_buffer()
+        assert isinstance(self._buffer, _Heap)
+        self._buffer._arrivals = count(0, -1)
 
 
 @operation

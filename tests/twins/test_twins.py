@@ -7,12 +7,15 @@ from collections.abc import Callable
 import machines
 import promises
 import pytest
-from sync_kit import Broken
+import small_programs as small
+from sync_kit import Broken, lots_of
+from test_small_programs import WORLDS
 from twins import broken
 
 import coop
+from coop.parking import OwnedLot
 
-FAULTS: dict[str, Callable[[], None]] = {
+FAULTS: dict[str, Callable[[], object]] = {
     "last come, first served": lambda: promises.holders_come_and_go(broken.LifoLock, 1),
     "a newcomer barges in": lambda: promises.holders_come_and_go(broken.BargingLock, 1),
     "two hold the lock": lambda: promises.holders_come_and_go(broken.ForgetfulLock, 1),
@@ -56,14 +59,72 @@ FAULTS: dict[str, Callable[[], None]] = {
     "the channel does not close": lambda: machines.run_machine(
         machines.channel_machine(broken.LeavingChannel, 0)
     ),
+    "small: two hold the lock": lambda: small.try_all(small.holders(broken.ForgetfulLock, 1), 6),
+    "small: permits are minted": lambda: small.try_all(
+        small.holders(lambda: broken.MintingSemaphore(1), 1), 4
+    ),
+    "small: a permit is lost": lambda: small.try_all(
+        small.holders(lambda: broken.DroppingSemaphore(1), 1), 5
+    ),
+    "small: one too many gets in": lambda: small.try_all(
+        small.holders(lambda: broken.OverfullLimiter(1), 1), 5
+    ),
+    "small: a short event is missed": lambda: small.try_all(
+        small.events(broken.RecheckingEvent), 4
+    ),
+    "small: a notification is lost": lambda: small.try_all(
+        small.conditions(broken.DeafCondition), 5
+    ),
+    "small: a wait ends without the lock": lambda: small.try_all(
+        small.conditions(broken.LooseCondition), 4
+    ),
+    "small: the barrier counts the gone": lambda: small.try_all(
+        small.barriers(lambda: broken.CountingBarrier(2), 2), 5
+    ),
+    "small: a value comes twice": lambda: small.try_all(
+        small.channels(lambda: broken.DoublingChannel(1), 1), 4
+    ),
+    "small: a value is lost": lambda: small.try_all(
+        small.channels(lambda: broken.DroppingChannel(1), 1), 4
+    ),
+    "small: receivers are left behind": lambda: small.try_all(
+        small.channels(lambda: broken.LeavingChannel(1), 1), 4
+    ),
+    "small: work is called done too soon": lambda: small.try_all(
+        small.queues(broken.HastyQueue), 6
+    ),
+    "small: equal values change places": lambda: small.try_all(
+        small.channels(lambda: broken.UnstablePriorityQueue(key=lambda _: 0), float("inf")), 5
+    ),
+    "small: two alternatives happen": lambda: small.try_all(small.choices(broken.greedy_first), 4),
     "two alternatives happen": lambda: promises.exactly_one_happens(broken.greedy_first),
 }
 
 
 @pytest.mark.parametrize("check", FAULTS.values(), ids=FAULTS.keys())
-def test_a_fault_is_found(check: Callable[[], None]) -> None:
+def test_a_fault_is_found(check: Callable[[], object]) -> None:
     with pytest.raises(Broken):
         check()
+
+
+LOTS = [broken.LifoLot, broken.SleepyLot, broken.StayingLot, broken.PinningLot]
+
+
+@pytest.mark.parametrize("lot", LOTS)
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_fault_of_the_line_is_found_in_every_primitive(name: str, lot: type[OwnedLot]) -> None:
+    make, length = WORLDS[name]
+
+    def make_broken() -> small.World:
+        world = make()
+        for thing in world.things():
+            for each in lots_of(thing):
+                each.__class__ = lot
+        return world
+
+    with pytest.raises(Broken):
+        small.try_all(make_broken, length)
+    broken.PinningLot.pinned.clear()
 
 
 def test_the_promises_hold_for_what_is_not_broken() -> None:
