@@ -116,12 +116,15 @@ class Host:
     def crash(self, *, power: bool = False) -> None:
         """Lose the program with all its tasks, at once: no ``finally`` runs.
 
+        A task of its own that calls this goes on to its next wait, and no further.
+
         The system lives on and closes the sockets, so that peers hear of it; with ``power`` the
         machine itself is gone, and peers hear nothing.  Errors: MisuseError for a host that has
         crashed already, and was not started again; but its power may fail.
         """
         self._advance("power_off" if power else "kill")
         self.world.note(self.name, "crash", "power lost" if power else "process killed")
+        self.scheduler.die()
         self._graves.append(self.scheduler)
         endpoints = list(self.poller.endpoints.values())
         for endpoint in endpoints:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from coop.scheduler import Scheduler
 from coop.sim.faults import CANCEL, TASK_ORDER
 from coop.task import Task
-from coop.traps import FOREVER, running
+from coop.traps import FOREVER, Waiter, running
 
 if TYPE_CHECKING:
     from coop.sim.host import Host
@@ -28,6 +28,8 @@ class SimulatedScheduler(Scheduler):
         self._touched = host.poller.touched
         #: The task that has just given way, while the fault "cancel" may strike it.
         self.gave_way: Task | None = None
+        #: Whether its host has crashed: no task takes another step.
+        self.is_dead = False
 
     @property
     def next_alarm(self) -> float:
@@ -54,6 +56,8 @@ class SimulatedScheduler(Scheduler):
             return
         stepped = list(self.ready)
         super().step_all()
+        if self.is_dead:
+            return
         for task in stepped:
             if not task.is_done and not task.cancel_requested:
                 self.gave_way = task
@@ -61,9 +65,20 @@ class SimulatedScheduler(Scheduler):
                     task.cancel("a fault")
         self.gave_way = None
 
+    def die(self) -> None:
+        """Let no task take another step; in the middle of a turn too, by a task that crashes us."""
+        self.is_dead = True
+        for task in self.ready:
+            task.error = None
+            task.send = _stand_still
+
     def _bury(self, task: Task, error: BaseException) -> None:
         self.host.world.note_failure(self.host, task, error)
         super()._bury(task, error)
 
     def _patience(self) -> float:
         return 0.0
+
+
+def _stand_still(_value: None) -> Waiter:
+    return Waiter()

@@ -199,6 +199,37 @@ def test_a_host_that_has_crashed_cannot_crash_again(power):
         assert 2 == host.starts
 
 
+@pytest.mark.parametrize("faults", [{}, {"cancel": 0.5}])
+def test_a_host_that_crashes_itself_takes_no_other_step(faults):
+    steps = []
+
+    def work(name):
+        for number in range(100):
+            steps.append(name)
+            if number == 3 and name == "a":
+                steps.append("crash")
+                simulation[0].crash("server")
+            yield None
+
+    def program():
+        for name in "abc":
+            coop.spawn(work(name))
+        yield from coop.sleep(1000)
+
+    def main(sim):
+        simulation.append(sim)
+        sim.host("server", program)
+        yield from coop.sleep(1)
+
+    simulation = []
+    for seed in range(20):
+        steps.clear()
+        simulation.clear()
+        run(main, seed, **faults)
+        if "crash" in steps:  # or the one who does it was cancelled before
+            assert "crash" == steps[-1]
+
+
 def test_a_host_without_power_says_nothing_and_then_resets():
     def main(sim):
         sim.host("server", serve_echo)
