@@ -260,7 +260,11 @@ class Channel(Generic[T]):
         room = "" if self.capacity is None else f" of {self.capacity}"
         closed = ", closed" if self.is_closed else ""
         waiting = self._senders.describe() or self._receivers.describe()
-        return f"<{title} {len(self._buffer)}{room}{closed}{waiting}>"
+        return f"<{title} {len(self._buffer)}{room}{closed}{waiting}{self._more()}>"
+
+    def _more(self) -> str:
+        """What a queue adds to the repr."""
+        return ""
 
     def _let_in(self) -> None:
         """Put in the value of the first sender that waits, and of the next if that is refused."""
@@ -291,6 +295,10 @@ class Queue(Channel[T]):
         #: How many values have been reported done.
         self.done = 0
         self._idle = OwnedLot(self, "the last task of")
+
+    def _more(self) -> str:
+        joiners = self._idle.describe()
+        return f", {self.unfinished} unfinished{joiners}" if joiners else ""
 
     @property
     def unfinished(self) -> int:

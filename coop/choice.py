@@ -239,6 +239,9 @@ class LineAlternative(Generic[T]):
         """Stand in line for this choice."""
         return _LineArm(self, choice)
 
+    def __repr__(self) -> str:
+        return f"<alternative: {self.find_lot().reason()}>"
+
 
 class _LineArm(Spot, Generic[T]):
     """A spot that parks no task of its own, which is how a waker tells it from others."""
@@ -300,6 +303,9 @@ class _After:
     def attempt(self) -> WouldBlock | None:
         return WOULDBLOCK if self._seconds else None
 
+    def __repr__(self) -> str:
+        return f"<alternative: after {self._seconds} s>"
+
     def enlist(self, choice: Choice) -> Arm[None]:
         return _TimerArm(current_scheduler().clock.now() + self._seconds)
 
@@ -343,6 +349,9 @@ class _Ready:
         if self._side == READ and getattr(self._thing, "buffered_bytes", False):
             return None
         return WOULDBLOCK  # of all else only the poller knows
+
+    def __repr__(self) -> str:
+        return f"<alternative: {'readable' if self._side == READ else 'writable'} {self._thing!r}>"
 
     def enlist(self, choice: Choice) -> Arm[None]:
         return _ReadyArm(descriptor_of(self._thing), self._side, choice, current_scheduler())

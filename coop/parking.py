@@ -144,6 +144,9 @@ class ParkingLot:
         """Say what is waited for here, for the task tree."""
         return f"{self.verb} {self.owner!r}"
 
+    def __repr__(self) -> str:
+        return f"<line to {self.reason()}{self.describe()}>"
+
     def describe(self) -> str:
         """Say who waits here, for a repr: ``, 2 wait: 'a-1', 'b-2'``; nothing when nobody does."""
         if not self.spots:

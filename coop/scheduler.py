@@ -74,6 +74,9 @@ class Scheduler:
         self._alarms_set = 0
         self._inbox: deque[Callable[[], object]] = deque()
 
+    def __repr__(self) -> str:
+        return f"<scheduler of {len(self.tasks)} tasks, {len(self.ready)} of them ready>"
+
     # -- tasks --------------------------------------------------------------------------------
 
     def spawn(

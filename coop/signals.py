@@ -79,7 +79,7 @@ class Signals:
 
     def __repr__(self) -> str:
         names = ", ".join(signal.Signals(number).name for number in self.numbers)
-        return f"<signals {names}>"
+        return f"<signals {names}{self._lot.describe()}>"
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         self._scheduler.call_soon(lambda: self._deliver(number))

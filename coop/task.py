@@ -234,7 +234,8 @@ class Task:
         return [self]
 
     def __repr__(self) -> str:
-        return f"<task {self.name!r} {self.state.value}>"
+        joiners = "" if self._joiners is None else self._joiners.describe()
+        return f"<task {self.name!r} {self.state.value}{joiners}>"
 
     def _why(self) -> str:
         return "" if self.cancel_reason is None else f" ({self.cancel_reason})"

@@ -373,6 +373,19 @@ def test_join_waits_until_all_work_is_done() -> None:
     assert (6, 3) == play(main())
 
 
+def test_a_queue_says_who_waits_for_its_work() -> None:
+    def main() -> Gen[str]:
+        queue = coop.Queue[int](name="jobs")
+        queue.try_send(1)
+        task = coop.spawn(queue.join(), name="joiner")
+        yield None
+        text = repr(queue)
+        task.cancel()
+        return text
+
+    assert "<queue 'jobs' 1, 1 unfinished, 1 wait: 'joiner'>" == play(main())
+
+
 def test_joining_a_queue_without_work_does_not_wait() -> None:
     def main() -> Gen[None]:
         yield from coop.Queue[int]().join()

@@ -308,6 +308,14 @@ def test_a_choice_says_what_it_waits_for() -> None:
     )
 
 
+def test_an_alternative_says_what_it_is() -> None:
+    channel = coop.Channel[int](0, name="jobs")
+    assert "<alternative: send to <channel 'jobs' 0 of 0>>" == repr(channel.sending(1))
+    assert "<alternative: receive from <channel 'jobs' 0 of 0>>" == repr(channel.as_alternative())
+    assert "<alternative: after 3 s>" == repr(coop.after(3))
+    assert "<alternative: readable 5>" == repr(coop.readable(5))
+
+
 def test_choosing_what_is_there_spends_from_the_budget() -> None:
     def main() -> Gen[int]:
         event = coop.Event()

@@ -133,6 +133,10 @@ def test_leaving_from_the_middle_costs_the_same_in_a_long_line() -> None:
     assert min(seconds_for(20_000) for _ in range(3)) < 20 * min(seconds_for(200) for _ in range(9))
 
 
+def test_a_line_says_whose_it_is() -> None:
+    assert "<line to knock at 'the door'>" == repr(coop.ParkingLot("the door", "knock at"))
+
+
 def test_a_repr_names_those_who_wait_and_no_husks() -> None:
     def main() -> Gen[str]:
         event = coop.Event()

@@ -170,7 +170,8 @@ def test_the_reason_names_the_signals() -> None:
             task.cancel()
             return reason
 
-    assert "a signal of <signals SIGTERM, SIGINT>" == coop.run(main())
+    said = "a signal of <signals SIGTERM, SIGINT, 1 wait: 'Signals.next-2'>"
+    assert said == coop.run(main())
 
 
 @pytest.mark.skipif("COOP_TEST_NO_THREADS" in os.environ, reason="about threads")

@@ -190,6 +190,19 @@ def test_a_repr_tells_the_state() -> None:
 # -- context variables ----------------------------------------------------------------------------
 
 
+def test_a_task_and_its_scheduler_say_who_waits() -> None:
+    def main() -> Gen[tuple[str, str]]:
+        task = coop.spawn(coop.sleep(5), name="slow")
+        joiner = coop.spawn(task.join(), name="joiner")
+        yield None
+        texts = repr(task), repr(coop.current_scheduler())
+        joiner.cancel()
+        return texts
+
+    expected = "<task 'slow' parked, 1 wait: 'joiner'>", "<scheduler of 3 tasks, 0 of them ready>"
+    assert expected == play(main())
+
+
 def test_each_task_has_its_own_context() -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
     seen = []
