@@ -110,20 +110,30 @@ class Delivery:
             self._put(b"0\r\n\r\n")
 
     def _send_as_they_come(self, pieces: Any) -> Coop[None]:
-        """Send each piece before the next one is asked for, since that may wait."""
-        yield from self._flush()
+        """Send each piece before the next one is asked for, since that may wait.
+
+        The head goes with the first one, or before the first wait.
+        """
         try:
             while (piece := (yield from self._next_piece(pieces))) is not END:
                 yield from self._put_piece(piece)
                 yield from self._flush()
+        except Exception:
+            yield from self._flush()  # the head, without which nobody sees that it breaks off
+            raise
         finally:
             pieces.close()
 
     def _next_piece(self, pieces: Any) -> Coop[Any]:
         self._exchange.advance("produce")
-        piece = yield from next_piece(pieces, self._exchange.watch_client)
+        piece = yield from next_piece(pieces, self._before_waiting)
         self._exchange.advance("answer")
         return piece
+
+    def _before_waiting(self) -> None:
+        self._exchange.watch_client()
+        if self._pending:
+            self._offer()
 
     def _put_piece(self, piece: Any) -> Coop[None]:
         if isinstance(piece, str):
@@ -159,6 +169,16 @@ class Delivery:
     def _put(self, data: bytes) -> None:
         self._pending.append(data)
         self._pending_bytes += len(data)
+
+    def _offer(self) -> None:
+        """Send of what is pending as much as the system takes at once."""
+        data = b"".join(self._pending)
+        try:
+            sent = self._connection.socket.send(data) or 0
+        except OSError:
+            return  # which the next one to send is told
+        self._pending = [data[sent:]] if sent < len(data) else []
+        self._pending_bytes = len(data) - sent
 
     def _flush(self) -> Coop[None]:
         if self._pending:

@@ -14,6 +14,7 @@ from kit import now
 
 import coop
 from coop.http import FileRegion, HttpError, Request, Response
+from coop.stream_socket import StreamSocket
 
 BIG = bytes(range(256)) * 4096
 
@@ -113,6 +114,43 @@ def test_pieces_are_sent_as_they_come_and_small_ones_that_cannot_wait_together()
         return (yield from client.conn.recv()).partition(b"\r\n\r\n")[2]
 
     assert b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n" == visit(lambda request: Response([b"a", "b"]), whole)
+
+
+@pytest.mark.parametrize("most", [10, 10**6])
+def test_the_head_goes_with_the_first_piece_unless_that_has_to_be_waited_for(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    send = StreamSocket.send
+
+    def send_little(self: StreamSocket, data: Any) -> Any:
+        if not bytes(data).startswith(b"HTTP/1.1 200"):
+            return send(self, data)
+        sent.append(bytes(data))
+        return send(self, data[:most])
+
+    def pieces(wait: float) -> Gen[Any]:
+        if wait:
+            yield from coop.sleep(wait)
+        yield b"one"  # type: ignore[misc]
+        yield b"two"  # type: ignore[misc]
+
+    def visitor(hall: Hall) -> Gen[Any]:
+        client = yield from hall.enter()
+        assert b"onetwo" == (yield from client.ask(get("/"))).body
+        assert 0 == now()
+        yield from client.say(get("/?10"))
+        if most > 10:
+            yield from client.conn.recv_until(b"\r\n\r\n")
+            assert 0 == now()
+        assert (yield from client.conn.recv_until(b"0\r\n\r\n")).endswith(b"3\r\ntwo\r\n0\r\n\r\n")
+        assert 10 == now()
+
+    monkeypatch.setattr(StreamSocket, "send", send_little)
+    visit(lambda request: Response(pieces(float(request.query_string or 0))), visitor)
+    at_once, waited = sent
+    assert at_once.endswith(b"\r\n\r\n3\r\none\r\n")
+    assert waited.endswith(b"Transfer-Encoding: chunked\r\n\r\n")
 
 
 def test_a_big_body_arrives() -> None:
