@@ -141,7 +141,7 @@ class Conversations(Group):
         else:
             connection.close()
             self._server.active -= 1
-            self._server.room.wake_first()
+            self._server.room.wake_all()
         if isinstance(task.exception, Exception):
             self._note(task, connection, task.exception, was_joined)
             was_joined = True

@@ -70,6 +70,28 @@ def test_an_error_of_one_listener_ends_the_server_with_that_error() -> None:
     play(main())
 
 
+def test_when_there_is_room_again_every_listener_has_it() -> None:
+    def main() -> Gen[None]:
+        server = coop.Server(echo, listeners(2), max_connections=1)
+        task = coop.spawn(run_server(server))
+        one, other = server.listeners
+        yield from kit.passes(5)  # both wait for somebody to come
+        with (yield from coop.connect(one.address)) as first:
+            with (yield from coop.connect(other.address)) as second:
+                yield from kit.wait_until(lambda: server.active == 2)  # one more, as it may be
+            yield from kit.wait_until(lambda: server.active == 1)
+        yield from kit.wait_until(lambda: server.active == 0)
+        assert first.is_closed
+        assert second.is_closed
+        for listener in (one, other, one, other):
+            assert b"ping" == (yield from ask(listener.address))
+            yield from kit.wait_until(lambda: server.active == 0)
+        server.stop()
+        yield from task.join()
+
+    play(main())
+
+
 def test_who_waits_in_the_backlog_when_the_server_stops_is_served() -> None:
     """Closing the listener would reset them, though they have connected and perhaps asked."""
 
