@@ -110,7 +110,10 @@ class Guarded(Generator[Any, Any, Any]):
 
     def throw(self, *error: Any) -> Any:
         self._started = True
-        return self._generator.throw(*error)
+        try:
+            return self._generator.throw(*error)
+        finally:
+            del error  # its traceback keeps this frame, and would keep itself through it
 
     def close(self) -> None:
         self._started = True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import machines
+import moments
 import promises
 import pytest
 import small_programs as small
@@ -125,6 +127,23 @@ def test_a_fault_of_the_line_is_found_in_every_primitive(name: str, lot: type[Ow
     with pytest.raises(Broken):
         small.try_all(make_broken, length)
     broken.PinningLot.pinned.clear()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the broken
+@pytest.mark.parametrize("lot", LOTS)
+@pytest.mark.parametrize("name", moments.CASES)
+def test_a_fault_of_the_line_is_found_at_some_moment(name: str, lot: type[OwnedLot]) -> None:
+    def prepare(thing: object) -> None:
+        for each in lots_of(thing):
+            each.__class__ = lot
+        if isinstance(thing, coop.Condition):
+            prepare(thing.lock)
+
+    with pytest.raises(Broken):
+        for moment in moments.MOMENTS:
+            moments.check(name, moment, "yield from", prepare)
+    broken.PinningLot.pinned.clear()
+    gc.collect()  # here, and not in the middle of another test
 
 
 def test_the_promises_hold_for_what_is_not_broken() -> None:
