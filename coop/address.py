@@ -202,6 +202,14 @@ def parse_address(text: str, default_port: int | None = None) -> Address:
     return wildcard(port) if host in ("", "*") else ipv4(host, port)
 
 
+def check_host(host: object) -> None:
+    """Raise an error, with what was probably meant, for what is no name, address or host:port."""
+    if not isinstance(host, str):
+        raise TypeError(f"a host is a text or an Address, not {host!r}: give host, port apart")
+    if "://" in host:
+        raise ValueError(f"{host!r} is a URL: give its host and its port")
+
+
 def split_host_port(text: str, default_port: int | None = None) -> tuple[str, int]:
     """Split ``host:port`` where the host may be a name; an IPv6 host loses its brackets.
 

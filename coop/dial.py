@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from typing import Literal, overload
 
-from coop.address import Address, parse_address, split_host_port
+from coop.address import Address, check_host, parse_address, split_host_port
 from coop.scopes import timeout as within
 from coop.stream import Connection
 from coop.tls import TlsConnection, start_tls
@@ -111,6 +111,7 @@ def _connect(
 def _find(host: str | Address, port: int | None) -> Coop[list[Address]]:
     if isinstance(host, Address):
         return [host if port is None else host.with_port(port)]
+    check_host(host)
     if host.startswith("unix:"):
         return [parse_address(host)]
     if port is None:

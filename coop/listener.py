@@ -12,7 +12,13 @@ import ssl
 from enum import Enum
 from typing import Final
 
-from coop.address import Address, interface_addresses, parse_address, split_host_port
+from coop.address import (
+    Address,
+    check_host,
+    interface_addresses,
+    parse_address,
+    split_host_port,
+)
 from coop.outcomes import WOULDBLOCK, AcceptFailure, WouldBlock, errno_name, judge_accept
 from coop.port import Port
 from coop.readiness import retry
@@ -114,6 +120,8 @@ def listen(
         check_server_context(tls)
     network = current_scheduler().network
     address: Address | None
+    if host is not None and not isinstance(host, Address):
+        check_host(host)
     if interface is not None:
         if host is not None:
             raise ValueError(f"listen on either a host or an interface, not {host} and {interface}")

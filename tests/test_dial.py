@@ -233,3 +233,13 @@ def test_a_port_out_of_range_is_refused(port: int) -> None:
 def test_a_host_without_a_port_is_refused() -> None:
     with pytest.raises(ValueError, match="port"):
         play(coop.connect("localhost"))
+
+
+def test_a_pair_of_host_and_port_is_refused_with_what_to_write() -> None:
+    with pytest.raises(TypeError, match="give host, port apart"):
+        play(coop.connect(("127.0.0.1", 80)))  # type: ignore[arg-type]
+
+
+def test_a_url_is_no_host() -> None:
+    with pytest.raises(ValueError, match="'http://localhost/' is a URL"):
+        play(coop.connect("http://localhost/", 80))

@@ -288,3 +288,8 @@ def test_a_listener_tells_what_it_is() -> None:
         yield
 
     play(main())
+
+
+def test_a_pair_of_host_and_port_is_refused_with_what_to_write() -> None:
+    with pytest.raises(TypeError, match="give host, port apart"):
+        talk_where(("127.0.0.1", 0))

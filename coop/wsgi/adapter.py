@@ -41,6 +41,8 @@ class Adapter:
         amend: Callable[[Request, Environ], object] | None = None,
         own_executor: ThreadPoolExecutor | None = None,
     ) -> None:
+        if not callable(application):
+            raise TypeError(f"a WSGI application is something to call, not {application!r}")
         #: The application.
         self.application: Final = application
         #: Variables that are the same in every call; a program may add to them.
@@ -163,7 +165,8 @@ def adapt(
     chunks, whatever the mode, since most applications want to know its length:
     ``stream_chunked`` streams it to those that read to the end.  ``multiprocess`` is told to the
     application.  ``amend(request, environ)`` may change the environ before each call.
-    Errors: ValueError for a mode there is not; ImportError without the greenlet package.
+    Errors: TypeError, ValueError for what is no application and no mode; ImportError without the
+    greenlet package.
     """
     if (executor is not None) > (mode == "executor"):
         raise ValueError(f"an executor goes with mode='executor', not {mode!r}")

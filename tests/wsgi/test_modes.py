@@ -675,6 +675,11 @@ def test_a_call_that_waits_for_a_thread_is_forgotten_with_its_client() -> None:
 # -- adapt --------------------------------------------------------------------------------------
 
 
+def test_what_cannot_be_called_is_no_application() -> None:
+    with pytest.raises(TypeError, match="something to call, not 'shop:app'"):
+        coop.wsgi.adapt("shop:app")  # type: ignore[arg-type]
+
+
 def test_a_mode_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="mode is 'inline', 'executor' or 'greenlet', not 'async'"):
         coop.wsgi.adapt(text(), mode="async")  # type: ignore[arg-type]
