@@ -221,6 +221,10 @@ def group(body: Callable[..., Coop[T]], *args: Any, on_error: ErrorHook | None =
     Errors: ExceptionGroup of the body's and the children's errors, the first of which cancelled
     the rest; with ``on_error(task, error)`` the children's go there and cancel nothing.
     """
+    if not callable(body):
+        if hasattr(body, "throw"):
+            body.close()  # or Python would complain that it never ran
+        raise TypeError(f"group wants a function to call with the group, not {body!r}")
     members = Group(on_error=on_error)
     return (yield from hold(members, body(members, *args)))
 

@@ -449,13 +449,17 @@ class Condition(Primitive):
     def wait_for(self, predicate: Any) -> Coop[Any]:
         """Wait until ``predicate()`` is true, looking at once and at each notification.
 
-        Return what it gave.  Waits: may.  Errors: as ``wait``.
+        Return what it gave.  Waits: may.  Errors: as ``wait``; TypeError for a predicate that
+        waits itself.
         """
         self._check_held("wait")
         value = predicate()
         while not value:
             yield from self.wait()
             value = predicate()
+        if hasattr(value, "throw"):
+            value.close()
+            raise TypeError(f"wait_for wants a function that tells at once; it gave {value!r}")
         return value
 
     def notify(self, count: int = 1) -> None:

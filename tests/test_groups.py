@@ -425,6 +425,14 @@ def test_cancel_soon_reaches_every_child() -> None:
     assert [("a", 4.0), ("b", 4.0)] == log
 
 
+def test_a_group_wants_a_function_and_not_its_generator() -> None:
+    async def work() -> None: ...
+
+    for wrong in (None, 5, answer(1), work()):
+        with pytest.raises(TypeError, match="group wants a function to call with the group, not "):
+            play(coop.group(wrong))  # type: ignore[arg-type]
+
+
 def test_a_body_that_is_no_generator_is_told_apart() -> None:
     def body(group: coop.Group) -> None:
         return None

@@ -359,6 +359,26 @@ def test_wait_for_looks_before_it_waits() -> None:
     assert "there" == play(main())
 
 
+def test_wait_for_wants_a_predicate_that_does_not_wait() -> None:
+    """A generator is true whatever it would give, and so was the condition, at once."""
+
+    def predicate() -> Gen[bool]:
+        yield
+        return False
+
+    async def predicate_too() -> bool:
+        return False
+
+    def main() -> Gen[None]:
+        condition = coop.Condition()
+        with (yield from condition.acquire()):
+            for wrong in (predicate, predicate_too):
+                with pytest.raises(TypeError, match="a function that tells at once; it gave <"):
+                    yield from condition.wait_for(wrong)
+
+    play(main())
+
+
 def test_wait_for_waits_until_it_is_so() -> None:
     def main() -> Gen[list[int]]:
         condition = coop.Condition()
