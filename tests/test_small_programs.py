@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import small_groups
 import small_programs as small
 from promises import EFFORT
 
@@ -38,6 +39,10 @@ WORLDS: dict[str, tuple[Callable[[], small.World], int]] = {
 def test_every_small_program_does_what_the_model_says(name: str) -> None:
     make, length = WORLDS[name]
     assert small.try_all(make, length + (EFFORT > 1)) > 500
+
+
+def test_every_small_group_keeps_the_rules() -> None:
+    assert small_groups.try_all(coop.group) > 1000
 
 
 def test_every_small_program_with_two_permits_does_too() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import coop
 from coop.channel import _Heap
+from coop.groups import as_generator
 from coop.parking import _HUSK, OwnedLot, ParkingLot, Spot
 from coop.traps import current_task, operation
 
@@ -378,6 +379,43 @@ def greedy_first(*alternatives: Any, **named: Any) -> Any:
                 return coop.Chosen(which, offer.conclude(spot.value))
     finally:
         _leave_all(spots)
+
+
+# -- groups -------------------------------------------------------------------------------------
+
+
+@operation
+def hasty_group(body: Any, *args: Any) -> Any:
+    """Returns when its body does, and leaves the children to themselves."""
+    return (yield from as_generator(body(coop.Group(), *args)))
+
+
+@operation
+def silent_group(body: Any, *args: Any) -> Any:
+    """Says nothing of the children that failed."""
+    try:
+        return (yield from coop.group(body, *args))
+    except ExceptionGroup:
+        return None
+
+
+@operation
+def forgiving_group(body: Any, *args: Any) -> Any:
+    """Lets the others go on when one has failed."""
+    errors: list[BaseException] = []
+    value = yield from coop.group(body, *args, on_error=lambda _, error: errors.append(error))
+    if errors:
+        raise BaseExceptionGroup("", errors)
+    return value
+
+
+@operation
+def hiding_group(body: Any, *args: Any) -> Any:
+    """Ends without a cancel check: an outer timeout looks as if it had not expired (trio#1457)."""
+    members = coop.Group()
+    value = yield from members.run_body(as_generator(body(members, *args)))
+    members.raise_errors("group")
+    return value
 
 
 def _leave_all(spots: dict[Any, Any]) -> None:

@@ -9,6 +9,7 @@ import machines
 import moments
 import promises
 import pytest
+import small_groups
 import small_programs as small
 from sync_kit import Broken, lots_of
 from test_small_programs import WORLDS
@@ -107,6 +108,16 @@ FAULTS: dict[str, Callable[[], object]] = {
 def test_a_fault_is_found(check: Callable[[], object]) -> None:
     with pytest.raises(Broken):
         check()
+
+
+@pytest.mark.parametrize(
+    "group",
+    [broken.hasty_group, broken.silent_group, broken.forgiving_group, broken.hiding_group],
+    ids=lambda group: group.__name__,
+)
+def test_a_fault_of_a_group_is_found(group: Callable[..., object]) -> None:
+    with pytest.raises(Broken):
+        small_groups.try_all(group)
 
 
 LOTS = [broken.LifoLot, broken.SleepyLot, broken.StayingLot, broken.PinningLot]
