@@ -43,9 +43,14 @@ class Port(Generic[S]):
 
     def close(self) -> None:
         """Close; a task that waits on it gets ClosedError.  Never waits; again: no effect."""
-        if not self._socket.is_closed:
-            self._descriptor.reader.scheduler.descriptors.forget(self._descriptor)
-            self._socket.close()
+        if self._socket.is_closed:
+            return
+        if self._descriptor.is_forgotten:
+            # Somebody closed our number behind our back, and it is another's by now.
+            self._socket.detach().detach()
+            return
+        self._descriptor.reader.scheduler.descriptors.forget(self._descriptor)
+        self._socket.close()
 
     def __enter__(self) -> Self:
         return self

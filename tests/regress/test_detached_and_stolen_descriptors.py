@@ -9,6 +9,7 @@ took the new connection's bytes, and closing the old connection closed the new o
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import kit
 import pytest
@@ -85,6 +86,24 @@ def test_a_number_that_comes_back_is_the_new_connections_alone() -> None:
                     yield from reader.join()
                 old.close()
                 peer.close()
+                return (yield from new.recv())
+
+    assert b"for the new one" == play(main())
+
+
+@pytest.mark.parametrize("kind", ["listener", "datagrams"])
+def test_a_port_whose_number_is_anothers_by_now_closes_nothing(kind: str) -> None:
+    def main() -> Gen[bytes]:
+        old: Any = coop.open_datagram() if kind == "datagrams" else coop.listen("127.0.0.1", 0)
+        number = old.fileno()
+        os.close(number)  # behind everybody's back
+        ours, theirs = socket_pair()
+        with theirs:
+            assert number == ours.fileno(), "the lowest free number is taken first"
+            with coop.Connection(ours) as new:
+                old.close()
+                old.close()
+                theirs.send(b"for the new one")
                 return (yield from new.recv())
 
     assert b"for the new one" == play(main())
