@@ -65,14 +65,13 @@ class Room:
         for ws in list(self._members):
             if ws is but:
                 continue
-            if ws.state is not WebSocketState.OPEN:
-                self.remove(ws)
-                continue
-            if ws.post(message, frames) > self.max_behind_bytes:
-                self.remove(ws)
+            is_open = ws.state is WebSocketState.OPEN
+            if is_open and ws.post(message, frames) > self.max_behind_bytes:
                 ws.drop(self.close_code, "too slow")
-            else:
+            if ws.state is WebSocketState.OPEN:
                 count += 1
+            else:
+                self.remove(ws)
         return count
 
     def __contains__(self, ws: WebSocket) -> bool:

@@ -47,6 +47,21 @@ def test_all_members_hear_what_one_says() -> None:
     assert 0 == len(chat.room)
 
 
+def test_who_is_found_to_be_gone_is_not_counted_and_leaves() -> None:
+    chat = Chat()
+
+    def visitor(hall: Hall) -> Gen[tuple[int, int]]:
+        for _ in range(2):
+            yield from enter(hall)
+        yield from kit.wait_until(lambda: len(chat.room) == 2)
+        gone = hall.clients[0].conn
+        gone.socket.set_linger(0)  # type: ignore[attr-defined]
+        gone.close()
+        return chat.room.broadcast("is anybody here?"), len(chat.room)
+
+    assert (1, 1) == visit(chat, visitor)
+
+
 def test_one_may_be_left_out() -> None:
     told: list[Any] = []
     room = Room()
