@@ -50,7 +50,7 @@ class Arm(Protocol[T_co]):
     def reason(self) -> str:
         """Say what is waited for."""
 
-    def blockers(self) -> Collection[Task]:
+    def blockers(self) -> Collection[Task[Any]]:
         """Return the tasks any one of which could wake this arm."""
 
 
@@ -80,8 +80,8 @@ class Chosen(NamedTuple):
 
 @operation
 def first(
-    *alternatives: Selectable | Alternative[Any] | Task,
-    **named: Selectable | Alternative[Any] | Task,
+    *alternatives: Selectable | Alternative[Any] | Task[Any],
+    **named: Selectable | Alternative[Any] | Task[Any],
 ) -> Coop[Chosen]:
     """Wait for the first of several things; do that one and none of the others.
 
@@ -195,7 +195,7 @@ class Choice(Waiter):
     def reason(self) -> str:
         return f"the first of ({', '.join(arm.reason() for arm in self._arms)})"
 
-    def blockers(self) -> list[Task]:
+    def blockers(self) -> list[Task[Any]]:
         return [task for arm in self._arms for task in arm.blockers()]
 
     def _withdraw(self, winner: object) -> None:
@@ -266,7 +266,7 @@ class _LineArm(Spot, Generic[T]):
     def undo(self) -> None:
         self._offer.undo(self._offer.brought)
 
-    def parked_task(self) -> Task | None:
+    def parked_task(self) -> Task[Any] | None:
         return self._choice.task  # type: ignore[no-any-return]
 
 
@@ -275,7 +275,7 @@ class _Joining(LineAlternative[Any]):
 
     __slots__ = ()
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task[Any]) -> None:
         if task is current_task():
             raise MisuseError(f"{task!r} cannot join itself")
         super().__init__(

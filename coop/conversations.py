@@ -8,7 +8,7 @@ Stands on: groups, proxies, stream, tls.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,7 @@ from coop.scopes import timeout as within
 from coop.stream import Connection
 from coop.task import Task, TaskState
 from coop.tls import TlsConnection
-from coop.traps import FOREVER, Coop, current_task
+from coop.traps import FOREVER, Coop, Runnable, current_task
 from coop.waits import wait_readable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("coop.server")
 
-Handler = Callable[[Connection], Coop[Any]]
+Handler = Callable[[Connection], Runnable[Any]]
 """What serves one connection: called with it, it returns a generator (or a coroutine)."""
 
 #: Seconds of silence behind which a client of a server that stops is not waited for any more.
@@ -131,7 +131,7 @@ class Conversations(Group):
         for connection in self._connections.values():
             connection.close()
 
-    def task_ended(self, task: Task, was_joined: bool) -> None:
+    def task_ended(self, task: Task[Any], was_joined: bool) -> None:
         """Close the connection of a task that has ended; called by the kernel."""
         connection = self._connections.pop(task.number)
         if task.state is TaskState.RETURNED and not connection.close_if_over():
@@ -147,7 +147,9 @@ class Conversations(Group):
             was_joined = True
         super().task_ended(task, was_joined)
 
-    def _note(self, task: Task, connection: Connection, error: Exception, was_joined: bool) -> None:
+    def _note(
+        self, task: Task[Any], connection: Connection, error: Exception, was_joined: bool
+    ) -> None:
         """Count and log what ended a conversation: it is no other's business."""
         if _is_lost(error):
             self._server.broken += 1
@@ -158,7 +160,7 @@ class Conversations(Group):
 
     # -- admission ------------------------------------------------------------------------------
 
-    def _begin(self, connection: Connection) -> Generator[Any, Any, Any]:
+    def _begin(self, connection: Connection) -> Runnable[Any]:
         """Return what the conversation's task runs."""
         if self._is_direct and not isinstance(connection, TlsConnection):
             try:

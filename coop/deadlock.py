@@ -8,6 +8,7 @@ printable, traps, task.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from coop.printable import printable
 from coop.task import Task
@@ -17,7 +18,7 @@ from coop.traps import Waiter
 _SHOWN = 20
 
 
-def explain_deadlock(tasks: Iterable[Task]) -> str:
+def explain_deadlock(tasks: Iterable[Task[Any]]) -> str:
     """Say of each parked task what it waits for, and who waits for whom in a circle."""
     parked = {task: task.waiter for task in tasks if task.waiter is not None}
     lines = ["no task can ever run again:"]
@@ -38,14 +39,14 @@ def explain_deadlock(tasks: Iterable[Task]) -> str:
     return "\n".join(map(printable, lines))
 
 
-def find_circle(parked: dict[Task, Waiter]) -> list[Task]:
+def find_circle(parked: dict[Task[Any], Waiter]) -> list[Task[Any]]:
     """Return tasks of which each waits for the next, and the last for the first; none: empty.
 
     A depth-first search by hand, as chains of waits may be deeper than Python's stack.
     """
-    seen: set[Task] = set()
+    seen: set[Task[Any]] = set()
     for start in parked:
-        path: dict[Task, None] = {}
+        path: dict[Task[Any], None] = {}
         branches = [iter([start])]
         while branches:
             task = next(branches[-1], None)

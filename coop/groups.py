@@ -12,7 +12,7 @@ cancels the rest, and all the errors come out as one ExceptionGroup.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from itertools import islice
 from types import coroutine
@@ -25,14 +25,15 @@ from coop.parking import ParkingLot
 from coop.scheduler import check_generator
 from coop.scopes import Scope, shield
 from coop.task import Task, TaskState
-from coop.traps import Coop, current_scheduler, current_task, operation, running
+from coop.traps import Coop, Runnable, current_scheduler, current_task, operation, running
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 #: What ``map`` has for the result of an item that has not ended.
 _NOTHING: Final = object()
 
-ErrorHook = Callable[[Task, BaseException], object]
+ErrorHook = Callable[[Task[Any], BaseException], object]
 """What a group with a hook calls for a child that failed, instead of failing itself."""
 
 
@@ -47,9 +48,9 @@ class Group:
     def __init__(self, *, name: str = "group", on_error: ErrorHook | None = None) -> None:
         self.name = name
         #: The task whose call holds the group; None before and after.
-        self.holder: Task | None = None
+        self.holder: Task[Any] | None = None
         #: The live children by number, in the order of spawning.
-        self.children: dict[int, Task] = {}
+        self.children: dict[int, Task[Any]] = {}
         #: What has gone wrong so far, in order, by identity: each is kept once.
         self.errors: dict[int, BaseException] = {}
         #: The one of them that was the body's own.
@@ -60,7 +61,7 @@ class Group:
         self._scope = Scope()
         self._empty = ParkingLot(self, "the end of")
 
-    def spawn(self, generator: Generator[Any, Any, T], *, name: str | None = None) -> Task:
+    def spawn(self, generator: Runnable[T], *, name: str | None = None) -> Task[T]:
         """Make a task of a generator; it belongs to this group.
 
         Waits: never; the task begins next turn, and begins even if the group is cancelled.
@@ -90,7 +91,7 @@ class Group:
         """Whether the group was cancelled, by hand or by a failure."""
         return self._scope.cancel_requested
 
-    def blockers(self) -> list[Task]:
+    def blockers(self) -> list[Task[Any]]:
         """Return whom the end of the group waits for: the children that are left."""
         return list(self.children.values())
 
@@ -105,7 +106,7 @@ class Group:
 
     # -- what the kernel and ``group`` do -----------------------------------------------------
 
-    def task_ended(self, task: Task, was_joined: bool) -> None:
+    def task_ended(self, task: Task[Any], was_joined: bool) -> None:
         """Take note that a child has ended; called by the kernel."""
         del self.children[task.number]
         if task.end is TaskState.FAILED and not was_joined:
@@ -118,7 +119,7 @@ class Group:
         if not self.children and self._empty.spots:
             self._empty.wake_all()
 
-    def _report(self, task: Task, error: Exception, hook: ErrorHook) -> None:
+    def _report(self, task: Task[Any], error: Exception, hook: ErrorHook) -> None:
         try:
             hook(task, error)
         except Exception as broken:
@@ -214,7 +215,9 @@ def _await(awaitable: Any) -> Coop[Any]:
 
 
 @operation
-def group(body: Callable[..., Coop[T]], *args: Any, on_error: ErrorHook | None = None) -> Coop[T]:
+def group(
+    body: Callable[..., Runnable[T]], *args: Any, on_error: ErrorHook | None = None
+) -> Coop[T]:
     """Run ``body(group, *args)``, which may spawn tasks into the group; return what it returns.
 
     Waits: until the body and every child have ended, however they end.
@@ -229,7 +232,7 @@ def group(body: Callable[..., Coop[T]], *args: Any, on_error: ErrorHook | None =
     return (yield from hold(members, body(members, *args)))
 
 
-def hold(members: Group, body: Coop[T], *, unwrap: bool = False) -> Coop[T]:
+def hold(members: Group, body: Runnable[T], *, unwrap: bool = False) -> Coop[T]:
     """Run the body of a group, wait for its children, and raise what has gone wrong."""
     value: Any = yield from members.run_body(as_generator(body))
     members.raise_errors(members.name, unwrap=unwrap)
@@ -239,7 +242,7 @@ def hold(members: Group, body: Coop[T], *, unwrap: bool = False) -> Coop[T]:
 
 
 @operation
-def gather(*generators: Coop[Any]) -> Coop[tuple[Any, ...]]:
+def gather(*generators: Runnable[Any]) -> Coop[tuple[Any, ...]]:
     """Run all of these at once; return their results in the order given.
 
     Waits: until all have ended.  Errors: as ``group``; the first failure cancels the rest.
@@ -247,7 +250,7 @@ def gather(*generators: Coop[Any]) -> Coop[tuple[Any, ...]]:
     """
     _check_all(generators, "gather")
 
-    def body(members: Group) -> Coop[list[Task]]:
+    def body(members: Group) -> Coop[list[Task[Any]]]:
         return [members.spawn(generator) for generator in generators]
         yield  # the body of a group is a generator
 
@@ -281,7 +284,7 @@ class _Race(Group):
         self.is_decided = False
         self.value: Any = None
 
-    def task_ended(self, task: Task, was_joined: bool) -> None:
+    def task_ended(self, task: Task[Any], was_joined: bool) -> None:
         if not self.is_decided and task.state is not TaskState.CANCELLED:
             self.is_decided = True
             self.body_error = task.exception  # raised as it is, if no loser fails as well
@@ -293,7 +296,7 @@ class _Race(Group):
 
 
 @operation
-def race(*generators: Coop[T]) -> Coop[T]:
+def race(*generators: Runnable[T]) -> Coop[T]:
     """Run all of these at once; return the result of the first to end, or raise its error.
 
     Waits: until one has ended and the losers, which are cancelled, have ended too.
@@ -318,7 +321,7 @@ def race(*generators: Coop[T]) -> Coop[T]:
 
 @operation
 def map(  # noqa: A001  # coop.map, beside the built-in one
-    function: Callable[[Any], Coop[T]], items: Iterable[Any], *, limit: int | None = None
+    function: Callable[[S], Runnable[T]], items: Iterable[S], *, limit: int | None = None
 ) -> Coop[list[T]]:
     """Run ``function(item)`` for each item, at most ``limit`` at once; return the results in order.
 

@@ -48,7 +48,8 @@ def check_fresh(thing: Any) -> None:
     """Raise MisuseError for a generator (or a coroutine) that has begun, or has ended.
 
     One that has ended would return None at once, and one that has begun would be run by two: each
-    takes for its own what the other waited for.  It costs a quarter of a spawn, so spawn looks in debug mode alone.
+    takes for its own what the other waited for.  It costs a quarter of a spawn, so spawn looks in
+    debug mode alone.
     """
     inner = thing._generator if isinstance(thing, Guarded) else thing
     if isinstance(inner, GeneratorType):

@@ -47,11 +47,11 @@ class Spot(Waiter):
     def reason(self) -> str:
         return self.lot.reason()
 
-    def blockers(self) -> Collection[Task]:
-        find: Callable[[], Collection[Task]] = getattr(self.lot.owner, "blockers", tuple)
+    def blockers(self) -> Collection[Task[Any]]:
+        find: Callable[[], Collection[Task[Any]]] = getattr(self.lot.owner, "blockers", tuple)
         return find()
 
-    def parked_task(self) -> Task | None:
+    def parked_task(self) -> Task[Any] | None:
         """Return the task that stands here; None for the moment before it does."""
         return self.task  # type: ignore[no-any-return]
 

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Coroutine, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from coop.poller import READ, Events, Poller, best_poller
 from coop.scheduler import Scheduler, check_generator
 from coop.stopwatch import MONOTONIC, Clock
 from coop.task import Task
-from coop.traps import Coop, running
+from coop.traps import Runnable, running
 
 logger = logging.getLogger("coop")
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def run(
-    main: Coop[T] | Coroutine[Any, Any, T],
+    main: Runnable[T],
     *,
     clock: Clock = MONOTONIC,
     poller: Poller | None = None,
@@ -69,7 +69,7 @@ def run(
         poller.close()
 
 
-def run_in(scheduler: Scheduler, main: Coop[T] | Coroutine[Any, Any, T]) -> T:
+def run_in(scheduler: Scheduler, main: Runnable[T]) -> T:
     """Run a generator to its end in a scheduler that is put together already."""
     members = scheduler.root = Group(name="run")
     body = members.run_body(as_generator(main))
@@ -90,7 +90,7 @@ def run_in(scheduler: Scheduler, main: Coop[T] | Coroutine[Any, Any, T]) -> T:
         members.raise_errors("run", unwrap=True)
         if interrupts:
             raise KeyboardInterrupt
-        return root.result  # type: ignore[no-any-return]
+        return root.result  # type: ignore[return-value]
     except Exception as error:
         if interrupts:
             raise KeyboardInterrupt from error  # what went wrong in the cleanup
@@ -102,11 +102,11 @@ def run_in(scheduler: Scheduler, main: Coop[T] | Coroutine[Any, Any, T]) -> T:
 class _Nobody:
     """The owner of the root task, whose end ``run`` itself looks at."""
 
-    def task_ended(self, task: Task, was_joined: bool) -> None:
+    def task_ended(self, task: Task[Any], was_joined: bool) -> None:
         pass
 
 
-def _unwind(scheduler: Scheduler, root: Task) -> None:
+def _unwind(scheduler: Scheduler, root: Task[Any]) -> None:
     """Cancel everything and let it clean up; what cannot end even so is closed by force."""
     for task in list(scheduler.tasks.values()):
         task.cancel("the run is over")
@@ -138,7 +138,7 @@ def _throw_away(scheduler: Scheduler) -> None:
 
 
 @contextmanager
-def _heed_interrupts(scheduler: Scheduler, root: Task) -> Iterator[list[int]]:
+def _heed_interrupts(scheduler: Scheduler, root: Task[Any]) -> Iterator[list[int]]:
     """Turn the first SIGINT into a cancellation of the root task; only in the main thread."""
     interrupts: list[int] = []
     if threading.current_thread() is not threading.main_thread() or scheduler.doorbell is None:

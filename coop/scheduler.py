@@ -14,10 +14,10 @@ from __future__ import annotations
 import linecache
 import logging
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from coop.deadlock import explain_deadlock
 from coop.frames import frames_of
@@ -25,13 +25,14 @@ from coop.outcomes import Cancelled, Deadlock, MisuseError
 from coop.readiness import BUDGET, Descriptors
 from coop.stopwatch import Clock
 from coop.task import Owner, Task
-from coop.traps import FOREVER, Waiter, running
+from coop.traps import FOREVER, Runnable, Waiter, running
 
 if TYPE_CHECKING:
     from coop.doorbell import Doorbell
     from coop.poller import Poller
 
 logger = logging.getLogger("coop")
+T = TypeVar("T")
 
 #: The alarm heap may hold this many entries beyond two for each task before it is pruned.
 HEAP_SLACK: Final = 256
@@ -53,12 +54,12 @@ class Scheduler:
         self.network = network
         self.doorbell = doorbell
         #: Tasks to step, in order.
-        self.ready: deque[Task] = deque()
+        self.ready: deque[Task[Any]] = deque()
         #: Every live task by number, in the order of spawning: the strong references.
-        self.tasks: dict[int, Task] = {}
+        self.tasks: dict[int, Task[Any]] = {}
         self.descriptors = Descriptors(self)
         #: The task that is executing now.
-        self.current: Task | None = None
+        self.current: Task[Any] | None = None
         #: How many more operations of this step may succeed at once.
         self.budget = BUDGET
         #: Clock time of this turn.
@@ -79,9 +80,7 @@ class Scheduler:
 
     # -- tasks --------------------------------------------------------------------------------
 
-    def spawn(
-        self, generator: Generator[Any, Any, Any], owner: Owner, name: str | None = None
-    ) -> Task:
+    def spawn(self, generator: Runnable[T], owner: Owner, name: str | None = None) -> Task[T]:
         """Make a task of a generator, to run from the next turn on.
 
         Anything with ``send`` and ``throw`` will do, so ``async def`` and Cython's generators too.
@@ -94,7 +93,7 @@ class Scheduler:
         self.ready.append(task)
         return task
 
-    def run_until_done(self, task: Task) -> None:
+    def run_until_done(self, task: Task[Any]) -> None:
         """Turn until this task has ended.  Errors: Deadlock when it can never end."""
         if running.scheduler is not None:
             raise MisuseError(
@@ -157,7 +156,7 @@ class Scheduler:
         # From Python 3.12 on, a traceback keeps the frames that its frames were called from.
         self.current = task = waiter = None  # type: ignore[assignment]
 
-    def attend(self, task: Task) -> None:
+    def attend(self, task: Task[Any]) -> None:
         """See to a task that gave way with a deadline or a cancellation pending."""
         if task.cancelling is None:
             self.arm(task, task.deadline)
@@ -167,14 +166,14 @@ class Scheduler:
             complaint = "%r was told %d times that it is cancelled and goes on: let Cancelled pass"
             logger.warning(complaint, task, task.deliveries)
 
-    def _throw(self, task: Task) -> Any:
+    def _throw(self, task: Task[Any]) -> Any:
         error, task.error = task.error, None
         try:
             return task.context.run(task.generator.throw, error)  # type: ignore[arg-type]
         finally:
             del error, task  # or its traceback would pin this frame, and with it the task
 
-    def _bury(self, task: Task, error: BaseException) -> None:
+    def _bury(self, task: Task[Any], error: BaseException) -> None:
         if isinstance(error, Cancelled) and task.cancel_requested:
             self._retire(task, "leave")
             return
@@ -184,7 +183,7 @@ class Scheduler:
         self._retire(task, "raise", None, error)
 
     def _retire(
-        self, task: Task, event: str, value: Any = None, error: BaseException | None = None
+        self, task: Task[Any], event: str, value: Any = None, error: BaseException | None = None
     ) -> None:
         del self.tasks[task.number]
         was_joined = task.finish(event, value, error)
@@ -192,7 +191,7 @@ class Scheduler:
 
     # -- alarms -------------------------------------------------------------------------------
 
-    def arm(self, task: Task, when: float) -> None:
+    def arm(self, task: Task[Any], when: float) -> None:
         """Make sure that the task is looked at by this clock time.
 
         A task has one live entry in the heap, ``task.alarm``.  Leaving a scope does not touch it:
@@ -284,7 +283,7 @@ def check_generator(thing: object, verb: str) -> None:
     raise TypeError(f"{verb} wants a generator (or a coroutine), not {thing!r}")
 
 
-def _bad_yield(task: Task, value: object) -> str:
+def _bad_yield(task: Task[Any], value: object) -> str:
     """Name the task, the place and the value of a yield that the loop cannot take."""
     place = "?"
     frames = list(frames_of(task.generator))

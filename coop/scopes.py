@@ -55,7 +55,7 @@ class Scope:
         self.is_convenient = False
         #: The next scope outward in the same task, and the task, as long as we are inside.
         self.outer: Scope | None = None
-        self.task: Task | None = None
+        self.task: Task[Any] | None = None
         #: What was in force at the entry: the task's deadline, and its count of reckonings, which
         #: is negative as long as the scope has not been entered.
         self._outer_deadline = FOREVER
@@ -141,7 +141,7 @@ class Scope:
                 return self._swallow(error)
         return False
 
-    def _leave_out_of_order(self, task: Task) -> None:
+    def _leave_out_of_order(self, task: Task[Any]) -> None:
         """Complain, and take with us what is still open inside, so that those outside may go on."""
         scope = task.scope
         while scope is not None and scope is not self:

@@ -148,7 +148,7 @@ class Lock(Holdable):
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__("acquire", name)
         #: The task that holds it, or None.  Somebody waits only while there is one.
-        self.holder: Task | None = None
+        self.holder: Task[Any] | None = None
 
     @operation
     def acquire(self) -> Coop[Lock]:
@@ -194,7 +194,7 @@ class Lock(Holdable):
         lot = self._lot
         self.holder = lot.call_first().value if lot.spots else None
 
-    def take_back(self, task: Task | None) -> None:
+    def take_back(self, task: Task[Any] | None) -> None:
         if self.holder is task is not None:
             self.holder = self._lot.call_first().value if self._lot.spots else None
 
@@ -203,7 +203,7 @@ class Lock(Holdable):
         if self.holder is not None and _is_executing(self.holder):
             self.take_back(self.holder)
 
-    def blockers(self) -> list[Task]:
+    def blockers(self) -> list[Task[Any]]:
         """Return whom those in line wait for: the holder."""
         return [] if self.holder is None else [self.holder]
 
@@ -300,7 +300,7 @@ class LimiterStatistics(NamedTuple):
     total: int
     borrowed: int
     waiting: int
-    borrowers: tuple[Task, ...]
+    borrowers: tuple[Task[Any], ...]
 
 
 _PLACES: Final = "the places of a limiter are 1 or more"
@@ -314,7 +314,7 @@ class CapacityLimiter(Holdable):
     def __init__(self, total: int, *, name: str | None = None) -> None:
         super().__init__("acquire", name)
         #: In order of borrowing.  Somebody waits only while there are ``total`` or more.
-        self._borrowers: dict[Task, None] = {}
+        self._borrowers: dict[Task[Any], None] = {}
         self._total = whole_number(total, 1, _PLACES)
 
     @property
@@ -377,7 +377,7 @@ class CapacityLimiter(Holdable):
             )
         self.take_back(task)
 
-    def take_back(self, task: Task | None) -> None:
+    def take_back(self, task: Task[Any] | None) -> None:
         if task in self._borrowers:
             del self._borrowers[task]
             self._admit()
@@ -386,7 +386,7 @@ class CapacityLimiter(Holdable):
         """Return how the limiter stands now."""
         return LimiterStatistics(self._total, self.borrowed, self.waiting, tuple(self._borrowers))
 
-    def blockers(self) -> list[Task]:
+    def blockers(self) -> list[Task[Any]]:
         """Return whom those in line wait for: any of those who have a place."""
         return list(self._borrowers)
 
@@ -402,7 +402,7 @@ class CapacityLimiter(Holdable):
         return f"{self.borrowed} of {self._total} taken"
 
 
-def _is_executing(task: Task) -> bool:
+def _is_executing(task: Task[Any]) -> bool:
     generator: Any = task.generator
     return bool(getattr(generator, "gi_running", False) or getattr(generator, "cr_running", False))
 
@@ -512,7 +512,7 @@ class _ConditionSpot(Spot):
 
     __slots__ = ("_condition", "passes_on")
 
-    def __init__(self, condition: Condition, task: Task | None) -> None:
+    def __init__(self, condition: Condition, task: Task[Any] | None) -> None:
         super().__init__(condition._lot, task)
         self._condition = condition
         #: Whether the notification goes to another when this task cannot take it.

@@ -8,18 +8,20 @@ Stands on: outcomes, traps.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from coop.outcomes import Cancelled, MisuseError, TaskCancelled
 from coop.parking import ParkingLot, Spot
-from coop.traps import FOREVER, Coop, Waiter, current_task, operation
+from coop.traps import FOREVER, Coop, Runnable, Waiter, current_task, operation
 
 if TYPE_CHECKING:
     from coop.scheduler import Scheduler
     from coop.scopes import Scope
+
+T = TypeVar("T")
 
 
 class TaskState(Enum):
@@ -64,11 +66,11 @@ _ENDS: Final = TASK_LIFE[TaskState.RUNNING]
 class Owner(Protocol):
     """Whoever answers for a task: a group."""
 
-    def task_ended(self, task: Task, was_joined: bool) -> None:
+    def task_ended(self, task: Task[Any], was_joined: bool) -> None:
         """Take note that the task has ended; called by the kernel, once."""
 
 
-class Task:
+class Task(Generic[T]):
     """One scheduled generator: a conversation that gives way wherever it would block.
 
     Made by ``coop.spawn`` and by a group's ``spawn``, never directly.
@@ -83,7 +85,7 @@ class Task:
 
     def __init__(
         self,
-        generator: Generator[Any, Any, Any],
+        generator: Runnable[T],
         scheduler: Scheduler,
         owner: Owner,
         name: str | None = None,
@@ -109,7 +111,7 @@ class Task:
         #: Clock time of this task's live entry in the alarm heap; FOREVER without one.
         self.alarm: float = FOREVER
         #: The outermost scope (or this task) whose cancellation is in force; None without one.
-        self.cancelling: Scope | Task | None = None
+        self.cancelling: Scope | Task[Any] | None = None
         #: How often the two above were reckoned anew: a scope that finds no change has less to do.
         self.reckonings = 0
         #: How often Cancelled was raised in it: code that swallows it in a loop shows here.
@@ -157,14 +159,14 @@ class Task:
         return self.end is not None
 
     @property
-    def result(self) -> Any:
+    def result(self) -> T:
         """What the generator returned.
 
         Errors: the task's own error when it failed; TaskCancelled when it was cancelled;
         MisuseError while it has not ended.
         """
         if self.end is TaskState.RETURNED:
-            return self._value
+            return self._value  # type: ignore[no-any-return]
         if self._error is not None:
             try:
                 # The traceback as it was at the end: each raise would lengthen it.
@@ -181,7 +183,7 @@ class Task:
         return self._error
 
     @operation
-    def join(self) -> Coop[Any]:
+    def join(self) -> Coop[T]:
         """Wait until the task has ended; return its result.
 
         Waits: may.  A joiner that is waiting when the task fails receives the error, and it is the
@@ -193,7 +195,7 @@ class Task:
                 raise MisuseError(f"{self!r} cannot join itself")
             yield Spot(self.joiners)
         if self.end is TaskState.RETURNED:
-            return self._value
+            return self._value  # type: ignore[no-any-return]
         try:
             return self.result
         finally:
@@ -229,7 +231,7 @@ class Task:
                 scope.cancel(reason)
             scope = scope.outer
 
-    def blockers(self) -> list[Task]:
+    def blockers(self) -> list[Task[Any]]:
         """Return whom a joiner waits for: this task."""
         return [self]
 
@@ -249,7 +251,7 @@ class Task:
         """
         self.reckonings += 1
         deadline = FOREVER
-        cancelling: Scope | Task | None = None
+        cancelling: Scope | Task[Any] | None = None
         scope = self.scope
         while scope is not None:
             if scope.deadline < deadline:

@@ -19,7 +19,7 @@ import functools
 import math
 import threading
 import types
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 from coop.guard import DEBUG, Guarded
@@ -74,7 +74,7 @@ class Waiter:
         """Say what is waited for, for the task tree."""
         return type(self).__name__.lower()
 
-    def blockers(self) -> Collection[Task]:
+    def blockers(self) -> Collection[Task[Any]]:
         """Return the tasks any one of which could end the wait, as far as they are known."""
         return ()
 
@@ -93,6 +93,10 @@ else:
 
     class Operation(Generic[T]):
         """A wait of the library's own: for ``yield from`` and for ``await``."""
+
+
+Runnable = Generator[Any, Any, T] | Coroutine[Any, Any, T]
+"""What a task can run."""
 
 
 def operation(function: Callable[P, Generator[Any, Any, T]]) -> Callable[P, Operation[T]]:
@@ -141,7 +145,7 @@ def current_scheduler() -> Scheduler:
     return scheduler
 
 
-def current_task() -> Task:
+def current_task() -> Task[Any]:
     """Return the task that is running now.  Errors: MisuseError outside a task."""
     task = (running.scheduler or current_scheduler()).current
     if task is None:

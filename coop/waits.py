@@ -8,19 +8,26 @@ running scheduler.
 from __future__ import annotations
 
 import math
-from collections.abc import Coroutine, Generator
-from typing import Any
+from typing import TypeVar
 
 from coop.arguments import descriptor_of, length_of_time
 from coop.poller import HasFileno
 from coop.readiness import take_turn, wait_ready
 from coop.task import Task
-from coop.traps import Coop, Sleep, current_scheduler, current_task, operation, running
+from coop.traps import (
+    Coop,
+    Runnable,
+    Sleep,
+    current_scheduler,
+    current_task,
+    operation,
+    running,
+)
+
+T = TypeVar("T")
 
 
-def spawn(
-    generator: Generator[Any, Any, Any] | Coroutine[Any, Any, Any], *, name: str | None = None
-) -> Task:
+def spawn(generator: Runnable[T], *, name: str | None = None) -> Task[T]:
     """Make a task of a generator (or a coroutine); it belongs to the run's own group.
 
     Waits: never; the task begins next turn.  ``coop.run`` ends when the last of them has.

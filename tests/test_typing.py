@@ -34,8 +34,8 @@ def test_a_run_returns_what_its_main_does() -> None:
 
 def test_a_coroutine_may_be_spawned() -> None:
     def main() -> coop.Coop[list[int]]:
-        tasks = [coop.spawn(number()), coop.spawn(number_too())]
-        return [(yield from tasks[0].join()), (yield from tasks[1].join())]
+        one, two = coop.spawn(number()), assert_type(coop.spawn(number_too()), coop.Task[int])
+        return [assert_type((yield from one.join()), int), (yield from two.join())]
 
     assert [1, 2] == coop.run(main())
 
@@ -67,3 +67,23 @@ def test_what_several_return_has_its_type() -> None:
         return first + sum(listed)
 
     assert 3 == coop.run(main())
+
+
+def test_coroutines_may_stand_wherever_generators_do() -> None:
+    async def talk(conn: coop.Connection) -> None:
+        await conn.sendall(b"hello")
+
+    async def body(members: coop.Group) -> int:
+        return await members.spawn(number_too()).join()
+
+    def main() -> coop.Coop[list[int]]:
+        server = coop.Server(talk, coop.listen("127.0.0.1", 0))
+        server.abort()
+        yield from server.run(heed_signals=False)
+        winner = assert_type((yield from coop.race(number_too(), number())), int)
+        grouped = assert_type((yield from coop.group(body)), int)
+        gathered = yield from coop.gather(number(), number_too())
+        mapped = yield from coop.map(lambda _: number_too(), "ab")
+        return [grouped, *gathered, *mapped, winner]
+
+    assert [2, 1, 2, 2, 2] == coop.run(main())[:5]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import linecache
 import sys
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from coop.frames import code_of, frames_of
 from coop.task import Task, TaskState
@@ -28,7 +28,7 @@ class Line(NamedTuple):
         return linecache.getline(self.file, self.number).strip()
 
 
-def stack_of(task: Task, interrupted: FrameType | None = None) -> tuple[Line, ...]:
+def stack_of(task: Task[Any], interrupted: FrameType | None = None) -> tuple[Line, ...]:
     """Return the stack of a task, wherever it is; empty when it has ended.
 
     ``interrupted`` is the frame that a signal handler was called in.
@@ -40,7 +40,7 @@ def stack_of(task: Task, interrupted: FrameType | None = None) -> tuple[Line, ..
     return tuple(map(line_of, frames_of(task.generator)))
 
 
-def _stack_of_running(task: Task, frame: FrameType | None) -> list[Line]:
+def _stack_of_running(task: Task[Any], frame: FrameType | None) -> list[Line]:
     """Read upward from the frame that runs to the first of the task; empty if it is not there."""
     code = code_of(task.generator)
     lines: list[Line] = []

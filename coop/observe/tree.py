@@ -148,7 +148,9 @@ def take_tree(scheduler: Scheduler, interrupted: FrameType | None = None) -> Tre
     )
 
 
-def _node_of(task: Task, group: int | None, now: float, interrupted: FrameType | None) -> TaskNode:
+def _node_of(
+    task: Task[Any], group: int | None, now: float, interrupted: FrameType | None
+) -> TaskNode:
     waiter = task.waiter
     left = task.deadline - now
     return TaskNode(

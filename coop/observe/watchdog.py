@@ -82,7 +82,7 @@ class _Ticks:
         self._scheduler = scheduler
         self._longest_step = longest_step
         #: The step met last: a task makes one step in a turn.  And how often it was met.
-        self._step: tuple[int, Task | None] = (0, None)
+        self._step: tuple[int, Task[Any] | None] = (0, None)
         self._meetings = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -98,13 +98,13 @@ def _measure_steps(scheduler: Scheduler, longest_step: float) -> None:
     """Have every task that is spawned from now on measure its own steps."""
     spawn, throw, now = scheduler.spawn, scheduler._throw, scheduler.clock.now
 
-    def spawn_measured(*args: Any, **kwargs: Any) -> Task:
+    def spawn_measured(*args: Any, **kwargs: Any) -> Task[Any]:
         task = spawn(*args, **kwargs)
         send = task.send
         task.send = lambda value: measured(task, send, value)
         return task
 
-    def measured(task: Task, step: Callable[[Any], Any], value: Any) -> Any:
+    def measured(task: Task[Any], step: Callable[[Any], Any], value: Any) -> Any:
         begin = now()
         try:
             return step(value)
@@ -118,7 +118,7 @@ def _measure_steps(scheduler: Scheduler, longest_step: float) -> None:
     scheduler._throw = lambda task: measured(task, throw, task)  # type: ignore[method-assign]
 
 
-def _report(task: Task, what: str, frame: FrameType | None = None) -> None:
+def _report(task: Task[Any], what: str, frame: FrameType | None = None) -> None:
     stack = [line for line in stack_of(task, frame) if line.file != __file__]
     logger.warning("%s %s\n%s", repr(task), what, "\n".join(map(_show, stack)) or "  its end")
 

@@ -85,7 +85,7 @@ class Host:
         #: How often it was started.
         self.starts = 0
         #: The tasks that spawn makes; each is the root of a group of its own.
-        self.roots: list[Task] = []
+        self.roots: list[Task[Any]] = []
         self._graves: list[SimulatedScheduler] = []
         self._programs: list[Any] = []
         self._boot()
@@ -150,7 +150,7 @@ class Host:
         return self.state is not HostState.DOWN
 
     @property
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[Task[Any]]:
         """Its live tasks, in the order of spawning."""
         return list(self.scheduler.tasks.values())
 
@@ -159,7 +159,9 @@ class Host:
 
     # -- what the simulation does -------------------------------------------------------------
 
-    def spawn(self, generator: Any, name: str | None = None, owner: Owner | None = None) -> Task:
+    def spawn(
+        self, generator: Any, name: str | None = None, owner: Owner | None = None
+    ) -> Task[Any]:
         """Make a task that holds a group, as ``coop.run`` does for its main."""
         scheduler = self.scheduler
         members = scheduler.root
@@ -239,7 +241,7 @@ class Host:
 class _Nobody:
     """The owner of a task whose end the simulation itself looks at."""
 
-    def task_ended(self, task: Task, was_joined: bool) -> None:
+    def task_ended(self, task: Task[Any], was_joined: bool) -> None:
         pass
 
 
@@ -249,7 +251,7 @@ class _Program:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def task_ended(self, task: Task, was_joined: bool) -> None:
+    def task_ended(self, task: Task[Any], was_joined: bool) -> None:
         if task.exception is not None:
             self._world.fallen.append(task.exception)
 

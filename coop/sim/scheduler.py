@@ -7,7 +7,7 @@ Stands on: scheduler, faults.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coop.scheduler import Scheduler
 from coop.sim.faults import CANCEL, TASK_ORDER
@@ -27,7 +27,7 @@ class SimulatedScheduler(Scheduler):
         self._faults = host.world.faults
         self._touched = host.poller.touched
         #: The task that has just given way, while the fault "cancel" may strike it.
-        self.gave_way: Task | None = None
+        self.gave_way: Task[Any] | None = None
         #: Whether its host has crashed: no task takes another step.
         self.is_dead = False
 
@@ -72,7 +72,7 @@ class SimulatedScheduler(Scheduler):
             task.error = None
             task.send = _stand_still
 
-    def _bury(self, task: Task, error: BaseException) -> None:
+    def _bury(self, task: Task[Any], error: BaseException) -> None:
         self.host.world.note_failure(self.host, task, error)
         super()._bury(task, error)
 

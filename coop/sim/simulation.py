@@ -93,7 +93,7 @@ class Simulation:
         self._last_time = -1.0
         self._is_calm = False
         #: Tasks whose end ``do`` has told.
-        self._told: list[Task] = []
+        self._told: list[Task[Any]] = []
         self._is_driving = False
         self.world.at(faults_for, self.calm)
 
@@ -462,7 +462,7 @@ def _logged_error(records: list[logging.LogRecord]) -> LoggedError:
     return said
 
 
-def _where(task: Task) -> str:
+def _where(task: Task[Any]) -> str:
     """Say where a task stands, in the user's own code if it is there, and what it waits for."""
     reason = "is ready" if task.waiter is None else f"waits for {task.waiter.reason()}"
     place = place_of(task)

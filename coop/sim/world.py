@@ -132,7 +132,7 @@ class World:
         if self.trace is not None:
             self.trace.append(Note(self.clock.time, host, self._task_name(), what, detail))
 
-    def note_failure(self, host: Host, task: Task, error: BaseException) -> None:
+    def note_failure(self, host: Host, task: Task[Any], error: BaseException) -> None:
         """Take note of an error that ended a task."""
         if not isinstance(error, Cancelled):
             self.note(host.name, "failed", f"{type(error).__name__}: {error}")
@@ -175,7 +175,7 @@ class World:
         return library
 
 
-def place_of(task: Task) -> str:
+def place_of(task: Task[Any]) -> str:
     """The line of the user's own code at which a task that gave way stands; empty without one."""
     place = ""
     for frame in frames_of(task.generator):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from coop.outcomes import BusyError, ClosedError
 from coop.stream import Connection
@@ -44,7 +44,7 @@ class Outbox:
         #: Held by whoever sends more than the system takes at once; made when first needed.
         self._lock: Lock | None = None
         #: The task that sends what nobody waits for.
-        self._flusher: Task | None = None
+        self._flusher: Task[Any] | None = None
         #: What is left of a frame that has been begun; goes before all else.
         self._rest = b""
         #: Pings and pongs, which may go between the fragments of a message.

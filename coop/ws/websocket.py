@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from coop.address import Address, unmapped
 from coop.channel import CLOSED, Closed
@@ -92,7 +92,7 @@ class WebSocket(Outbox):
         #: The payloads of pings whose pongs are waited for; made when first needed.
         self._pings: dict[bytes, bool] | None = None
         #: The task that reads when nobody else does.
-        self._pump: Task | None = None
+        self._pump: Task[Any] | None = None
         self._vigil = Vigil(self, rules, self._scheduler.now)
         self._ping_count = 0
         #: Clock time at which the peer's goodbye is waited for no longer.
