@@ -87,6 +87,19 @@ class _FileRest:
         self.end = end
 
 
+def octets(data: object) -> memoryview:
+    """Return a view of the bytes to send.  Errors: TypeError, with what was probably meant."""
+    try:
+        return memoryview(data).cast("B")  # type: ignore[arg-type]
+    except TypeError as error:
+        hint = ""
+        if isinstance(data, str):
+            hint = ": encode() it"
+        elif hasattr(data, "send"):
+            hint = ": did you mean 'yield from'?"
+        raise TypeError(f"what is sent are bytes, not {data!r:.80}{hint}") from error
+
+
 class Connection:
     """One end of a stream of bytes, to a peer that may be gone at any time.
 
@@ -280,7 +293,7 @@ class Connection:
         an error an unknown part has been sent: close the connection then.
         """
         if type(data) is not bytes:
-            data = memoryview(data).cast("B")
+            data = octets(data)
         way = self._writer
         scheduler = way.scheduler
         if way.is_ready and not way.is_busy and scheduler.budget > 0:

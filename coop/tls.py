@@ -16,7 +16,7 @@ from coop.outcomes import WOULDBLOCK, BusyError, MisuseError, WouldBlock
 from coop.readiness import BUDGET, retry
 from coop.scopes import move_on_after
 from coop.scopes import timeout as within
-from coop.stream import LINGER_BYTES, LINGER_SECONDS, Connection, ConnectionState
+from coop.stream import LINGER_BYTES, LINGER_SECONDS, Connection, ConnectionState, octets
 from coop.stream_socket import StreamSocket
 from coop.tls_context import default_client_context
 from coop.tls_socket import TlsError, TlsSocket, TlsState
@@ -70,7 +70,7 @@ class TlsConnection(Connection):
 
     def sendall(self, data: bytes | bytearray | memoryview) -> Operation[None]:
         """Send all of ``data``, as any Connection does."""
-        return retry(self._writer, self._try_send, [memoryview(data).cast("B")])
+        return retry(self._writer, self._try_send, [octets(data)])
 
     def _try_send(self, rest: list[Any]) -> WouldBlock | None:
         # Of a long message the system takes one record after the other.

@@ -245,6 +245,22 @@ def operation_instead_of_its_object() -> Gen[None]:
     yield from coop.first(coop.Event().wait())  # type: ignore[arg-type]
 
 
+def text_sent() -> Gen[None]:
+    a, b = kit.pair()
+    with a, b:
+        yield from a.sendall("hello")  # type: ignore[arg-type]
+
+
+def operation_sent() -> Gen[None]:
+    a, b = kit.pair()
+    forgotten: Any = b.recv()
+    with a, b:
+        try:
+            yield from a.sendall(forgotten)
+        finally:
+            forgotten.close()  # or debug mode would tell of it, too
+
+
 def race_of_nobody() -> Gen[None]:
     yield from coop.race()
 
@@ -291,6 +307,8 @@ CASES = [
     Case(awaited_before, coop.MisuseError, ["<coroutine object", "has ended already: call its"]),
     Case(gathered_twice, coop.MisuseError, ["gather was given the same generator twice"]),
     Case(operation_instead_of_its_object, TypeError, ["<operation Event.wait>: give the object"]),
+    Case(text_sent, TypeError, ["bytes, not 'hello': encode() it"]),
+    Case(operation_sent, TypeError, ["did you mean 'yield from'?"]),
     Case(race_of_nobody, ValueError, ["race needs at least one generator"]),
 ]
 
