@@ -76,16 +76,26 @@ class Listener(Port[StreamSocket]):
 
         Waits: never.  Errors: as ``accept``.
         """
-        return self._try_accept()
+        for _ in range(BACKLOG):  # so many may be gone, and nobody polls for those behind them
+            connection = self._accept_once()
+            if connection is not None:
+                return connection
+        return WOULDBLOCK
 
     def _try_accept(self) -> Connection | WouldBlock:
+        connection = self._accept_once()
+        # Behind one that is gone there may be others: the poller says so at once.
+        return WOULDBLOCK if connection is None else connection
+
+    def _accept_once(self) -> Connection | WouldBlock | None:
+        """Accept a connection; None for one that is gone."""
         try:
             socket = self._socket.accept()
         except OSError as error:
             if judge_accept(error) is not AcceptFailure.GONE:
                 raise
             logger.debug("a connection to %s was gone: %s", self.address, errno_name(error))
-            return WOULDBLOCK  # if there are others, the poller says so at once
+            return None
         if socket is WOULDBLOCK:
             return WOULDBLOCK
         return Connection(socket) if self.tls is None else expect_tls(socket, self.tls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import kit
 import pytest
 from kit import Gen, play
+from test_listener import TroubledNetwork
 from test_server import ask, echo
 
 import coop
@@ -109,6 +111,27 @@ def test_who_waits_in_the_backlog_when_the_server_stops_is_served() -> None:
         assert 50 == server.accepted
 
     play(main())
+
+
+def test_one_that_is_gone_does_not_hide_those_behind_it_in_the_backlog() -> None:
+    network = TroubledNetwork()
+
+    def main() -> Gen[None]:
+        server = coop.Server(echo, coop.listen("127.0.0.1", 0))
+        task = coop.spawn(run_server(server))
+        yield from kit.passes(3)
+        dialled = yield from coop.gather(*(coop.connect(server.address) for _ in range(50)))
+        assert network.troubled is not None
+        network.troubled.codes += [errno.ECONNABORTED, errno.EPROTO] * 2
+        server.stop()
+        for conn in dialled:
+            with conn:
+                yield from conn.sendall(b"ping")
+                assert b"ping" == (yield from conn.recv())
+        yield from task.join()
+        assert 50 == server.accepted
+
+    kit.World(network=network).run(main())
 
 
 def test_a_full_server_takes_nobody_in_when_it_stops() -> None:
