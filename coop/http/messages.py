@@ -2,7 +2,7 @@
 
 What lives here: Request, Response, FileRegion, and the bytes of a response's head.
 What it must not know: connections; reading a body is asked of whoever received the request.
-Stands on: fields, head's framing, cookies, forms, payload, negotiation, source, errors.
+Stands on: fields, head's framing, cookies, forms, payload, pieces, negotiation, source, errors.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from coop.http.forwarded import Origin
 from coop.http.head import NO_BODY, Framing
 from coop.http.negotiate import choose_type
 from coop.http.payload import read_json
+from coop.http.pieces import check_pieces
 from coop.http.source import BodySource
 from coop.stopwatch import wall_seconds
 from coop.traps import Operation
@@ -395,7 +396,8 @@ class Response:
     closed.  ``Connection: close`` closes it behind the answer.
 
     Errors: ValueError for a status outside 200 to 599, for a body where there may be none (204,
-    205, 304), and for a field or reason that could break the message, as CR, LF and NUL would.
+    205, 304), and for a field or reason that could break the message, as CR, LF and NUL would;
+    TypeError for what is no body, such as a dictionary (see ``coop.http.json``).
     """
 
     __slots__ = (
@@ -549,10 +551,8 @@ class Response:
             if self.content_length not in (None, len(body)):
                 raise ValueError(f"Content-Length is not the body's, which is {len(body)}")
             self.content_length = len(body)
-        elif not isinstance(body, (Iterable, AsyncIterator)):
-            raise TypeError(
-                f"a response body is bytes, str, an open file or an iterable of bytes, not {body!r}"
-            )
+        else:
+            check_pieces(body)
 
     def _check_status(self, reason: str | None) -> None:
         status = self.status

@@ -1,7 +1,8 @@
 """Pieces: the body of an answer as it is made, one piece after the other.
 
 What lives here: the one step that asks a body's generator for its next piece and passes on what it
-waits for, and the view of an asynchronous iterator as such a generator.
+waits for, the view of an asynchronous iterator as such a generator, and the look at what cannot be
+a body.
 What it must not know: framing, connections.  Stands on: groups' view of coroutines, traps.
 
 A body's generator yields two kinds of things: pieces, for whoever sends them, and waiters, for the
@@ -10,7 +11,8 @@ scheduler.  Whoever stands between the two, to send or to repack, asks here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
+from inspect import CO_ITERABLE_COROUTINE
 from typing import Any, Final
 
 from coop.groups import as_generator
@@ -42,6 +44,32 @@ def next_piece(
         else:
             piece = next(pieces, END)
     return piece
+
+
+def check_pieces(body: Any) -> None:
+    """Raise TypeError, with what was probably meant, for what does not give a body's pieces.
+
+    An operation gives none, whatever it is that it returns; and to stream a dictionary would be to
+    send its keys.
+    """
+    code = getattr(body, "gi_code", None)
+    if code is not None and code.co_flags & CO_ITERABLE_COROUTINE:
+        hint = ": did you mean 'yield from' (or 'await')?"
+    elif isinstance(body, Coroutine):
+        hint = ": did you mean 'await'?"
+    elif isinstance(body, Mapping):
+        hint = ": did you mean coop.http.json(...)?"
+    elif isinstance(body, (set, frozenset)):
+        hint = ": did you mean coop.http.json(list(...))?"
+    elif isinstance(body, (Iterable, AsyncIterator)):
+        return
+    else:
+        hint = ""
+    if hasattr(body, "throw"):
+        body.close()  # or Python would complain that it never ran
+    raise TypeError(
+        f"a response body is bytes, str, an open file or an iterable of bytes, not {body!r}{hint}"
+    )
 
 
 def as_pieces(body: Iterable[Any] | AsyncIterator[Any]) -> Any:

@@ -309,6 +309,12 @@ def test_a_handler_may_raise_the_limit() -> None:
     assert 11 == len(answer.body)
 
 
+def test_a_forgotten_yield_from_is_no_empty_answer(caplog: pytest.LogCaptureFixture) -> None:
+    (answer,) = visit(lambda request: Response(request.read()), asking(post(b"12345")))
+    assert 500 == answer.status
+    assert "<operation Request.read>: did you mean 'yield from' (or 'await')?" in caplog.text
+
+
 def test_a_client_that_leaves_inside_the_body_is_told_400() -> None:
     said = visit(echo, sending(post(b"12345")[:-1], finish=True))
     assert [400] == statuses(said)

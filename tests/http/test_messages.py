@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import coop
 from coop.http.codec import NEED_DATA, RequestParser
 from coop.http.errors import HttpError
+from coop.http.fields import Headers
 from coop.http.messages import DateLine, FileRegion, Request, Response
 
 
@@ -141,6 +145,43 @@ def test_a_response_that_could_break_the_message_is_refused(
 ) -> None:
     with pytest.raises(error):
         Response(**given)
+
+
+def operation() -> Any:
+    """An operation as it is outside debug mode."""
+
+    @types.coroutine
+    def read() -> Any:
+        yield
+
+    return read()
+
+
+async def answer() -> bytes:
+    return b""
+
+
+NO_BODIES: dict[str, tuple[Callable[[], Any], list[str]]] = {
+    "a dictionary": (lambda: {"a": 1}, ["not {'a': 1}", "did you mean coop.http.json(...)?"]),
+    "a mapping": (lambda: Headers([("a", "1")]), ["not Headers(", "coop.http.json("]),
+    "a set": (lambda: {1}, ["not {1}", "did you mean coop.http.json(list(...))?"]),
+    "a frozen set": (lambda: frozenset([1]), ["coop.http.json(list(...))?"]),
+    "an operation": (operation, ["operation.<locals>.read at", "did you mean 'yield from' "]),
+    "a guarded one": (lambda: coop.sleep(1), ["<operation sleep>", "did you mean 'yield from' "]),
+    "a coroutine": (answer, ["<coroutine object answer", "did you mean 'await'?"]),
+    "a number": (lambda: 7, ["is bytes, str, an open file or an iterable of bytes, not 7"]),
+}
+
+
+@pytest.mark.parametrize(("make", "says"), NO_BODIES.values(), ids=NO_BODIES)
+def test_what_is_no_body_is_told_with_what_was_meant(
+    make: Callable[[], Any], says: list[str]
+) -> None:
+    """The keys of a dictionary were sent; and nothing at all, when a 'yield from' was forgotten."""
+    with pytest.raises(TypeError) as caught:
+        Response(make())
+    message = str(caught.value)
+    assert [] == [part for part in says if part not in message], message
 
 
 def test_a_right_length_is_taken_and_sent_once() -> None:
