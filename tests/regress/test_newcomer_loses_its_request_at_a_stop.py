@@ -8,6 +8,7 @@ to ask.  It gets half a second for its first word now, from when it was first li
 from __future__ import annotations
 
 import ssl
+from collections import Counter
 from typing import Any
 
 import kit
@@ -20,6 +21,7 @@ import coop
 import coop.http
 from coop.proxy_protocol import ProxyHeader, build_proxy_header
 from coop.server import ServerState
+from coop.sim import KINDS, Simulation, run
 
 #: How long a client may think before its first word.
 THINKS = 0.4
@@ -97,6 +99,48 @@ def test_who_begins_to_speak_in_time_may_finish() -> None:
         return (yield from client.hear()).status
 
     assert 200 == visit(hello, visitor)
+
+
+#: What a network may do that takes no time and breaks no connection.
+HARMLESS = [
+    "short_read", "partial_send", "recv_blocked", "send_blocked", "spurious", "split",
+    "small_buffers", "task_order", "event_order", "host_order",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_whoever_has_connected_is_answered_in_whatever_order_things_happen(seed: int) -> None:
+    ends: Counter[str] = Counter()
+    servers: list[coop.Server] = []
+
+    def program() -> Gen[None]:
+        yield from coop.http.serve(hello, port=80, on_listening=servers.append)
+
+    def visitor(sim: Simulation) -> Gen[None]:
+        yield from coop.sleep(sim.random.random() * 0.5)
+        try:
+            conn = yield from coop.connect("server", 80)
+        except ConnectionRefusedError:
+            ends["refused"] += 1
+            return
+        with conn:
+            yield from coop.sleep(sim.random.random() * THINKS)
+            ends[str((yield from Client(conn).ask(get())).status)] += 1
+
+    def main(sim: Simulation) -> Gen[None]:
+        sim.host("server", program)
+
+        def body(members: coop.Group) -> Gen[None]:
+            for _ in range(20):
+                members.spawn(visitor(sim))
+            yield from coop.sleep(0.25)
+            servers[0].stop()
+
+        yield from coop.group(body)
+
+    rates = {kind.name: kind.name in HARMLESS for kind in KINDS}
+    run(main, seed, **rates)
+    assert {"200", "refused"} == set(ends)
 
 
 # -- what comes before the request --------------------------------------------------------------
