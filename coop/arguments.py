@@ -1,7 +1,8 @@
-"""Arguments: numbers that a caller hands in, looked at before anything is done with them.
+"""Arguments: what a caller hands in, looked at before anything is done with it.
 
-What lives here: ``whole_number``, ``length_of_time``, ``descriptor_of``.  What it must not know:
-what they are for; the caller says that, in the words the error begins with.  Stands on: outcomes.
+What lives here: ``whole_number``, ``length_of_time``, ``descriptor_of``, ``check_callable``.  What
+it must not know: what they are for; the caller says that, in the words the error begins with.
+Stands on: outcomes.
 
 Python compares 1.5, NaN and infinity with any number, so a count that is none of the integers goes
 wrong much later: a semaphore of 1.5 permits gives out two, and never has none.
@@ -10,7 +11,7 @@ wrong much later: a semaphore of 1.5 permits gives out two, and never has none.
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from coop.outcomes import ClosedError
 
@@ -60,3 +61,24 @@ def descriptor_of(thing: HasFileno | int) -> int:
     if fd < 0:
         raise ClosedError(f"{thing!r} is closed: there is nothing to wait for")
     return fd
+
+
+def check_callable(thing: object, says: str) -> None:
+    """See that a thing can be called; ``says`` is what it should be.
+
+    Errors: TypeError when it cannot, with what was probably meant.
+    """
+    if not callable(thing):
+        raise TypeError(f"{says}, not {thing!r}{without_call(thing)}")
+
+
+def without_call(thing: Any) -> str:
+    """Return a hint at the function that gave a generator or a coroutine; nothing for others.
+
+    It will not run any more, and is closed: or Python would complain that it never did.
+    """
+    code = getattr(thing, "gi_code", None) or getattr(thing, "cr_code", None)
+    if code is None:
+        return ""
+    thing.close()
+    return f": did you mean {code.co_name}, without the call?"

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Final
 
 from coop.address import Address
-from coop.arguments import length_of_time, whole_number
+from coop.arguments import check_callable, length_of_time, whole_number
 from coop.conversations import Conversations, Handler
 from coop.groups import Group, gather, group, hold
 from coop.listener import BACKLOG, Listener, listen
@@ -43,6 +43,7 @@ DRAIN_SECONDS: Final = 30.0
 BACK_OFF_SECONDS: Final = 0.1
 #: How many of those in the backlog are still taken in when a server is told to stop.
 LAST_CALLS: Final = 1024
+_HANDLER_WANTED: Final = "a handler is something to call with a connection"
 
 
 class ServerState(Enum):
@@ -98,6 +99,7 @@ class Server:
         handshake_timeout: float | None = HANDSHAKE_SECONDS,
         proxy_protocol: bool | Iterable[str] = False,
     ) -> None:
+        check_callable(handler, _HANDLER_WANTED)
         if max_connections is not None:
             whole_number(max_connections, 1, "max_connections must be 1 or more")
         length_of_time(lame_duck, "lame_duck must be 0 seconds or more")
@@ -349,8 +351,10 @@ def serve(
     ``lame_duck`` it first goes on accepting for so many seconds, while ``Server.is_ready`` is
     false: time for a balancer to notice.
 
-    Waits: until stopped.  Errors: as ``coop.listen``; OSError when the listener fails.
+    Waits: until stopped.  Errors: as ``coop.listen``; TypeError for a handler that cannot be
+    called; OSError when the listener fails.
     """
+    check_callable(handler, _HANDLER_WANTED)
     if listener is None:
         listener = listen(host, port, backlog=backlog, reuse_port=reuse_port, tls=tls)
     elif tls is not None:

@@ -205,6 +205,26 @@ def no_connections_at_all() -> Gen[None]:
     yield from coop.serve(echo, "127.0.0.1", 0, max_connections=0)
 
 
+def handler_that_was_called() -> Gen[None]:
+    yield from coop.serve(work(), "no.such.name.invalid", 0)  # type: ignore[arg-type]
+
+
+def handler_that_was_called_with_await() -> Gen[None]:
+    async def talk() -> None: ...
+
+    yield from coop.serve(talk(), "no.such.name.invalid", 0)  # type: ignore[arg-type]
+
+
+def handler_that_is_an_operation() -> Gen[None]:
+    yield from coop.serve(coop.sleep(1), "no.such.name.invalid", 0)  # type: ignore[arg-type]
+
+
+def server_of_no_handler() -> Gen[None]:
+    with coop.listen("127.0.0.1", 0) as listener:
+        coop.Server("echo", listener)  # type: ignore[arg-type]
+    yield
+
+
 def spawned_twice() -> Gen[None]:
     generator = work()
     coop.spawn(generator)
@@ -301,6 +321,10 @@ CASES = [
     Case(port_too_big, ValueError, ["70000"]),
     Case(bad_address, coop.ResolveError, ["'300.1.2.3'", "give an address of this machine"]),
     Case(no_connections_at_all, ValueError, ["max_connections must be 1 or more, not 0"]),
+    Case(handler_that_was_called, TypeError, ["call with a connection, not <", "mean work, with"]),
+    Case(handler_that_was_called_with_await, TypeError, ["did you mean talk, without the call?"]),
+    Case(handler_that_is_an_operation, TypeError, ["<operation sleep>", "mean sleep, without"]),
+    Case(server_of_no_handler, TypeError, ["something to call with a connection, not 'echo'"]),
     Case(spawned_twice, coop.MisuseError, ["<generator object work", "has begun already: call"]),
     Case(spawned_at_its_end, coop.MisuseError, ["<generator object work", "has ended already"]),
     Case(spawned_by_itself, coop.MisuseError, ["narcissus at", "is running already"]),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from coop import server as streams
 from coop.address import Address
+from coop.arguments import check_callable
 from coop.http.conversation import App
 from coop.http.forwarded import Forwarding
 from coop.http.limits import (
@@ -66,6 +67,7 @@ def serve(
     connected gets half a second to begin a request.
     Waits: until stopped.  Errors: as ``coop.serve``.
     """
+    check_callable(app, "a handler is something to call with a request")
     site = Site(
         app, limits=limits, deadlines=deadlines, forwarded_by=forwarded_by,
         server_name=server_name, access_log=access_log,

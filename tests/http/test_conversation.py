@@ -309,6 +309,15 @@ def test_a_handler_may_raise_the_limit() -> None:
     assert 11 == len(answer.body)
 
 
+def test_a_handler_that_was_called_is_refused_at_once() -> None:
+    def app(request: Request) -> Gen[Response]:
+        yield
+        return Response()
+
+    with pytest.raises(TypeError, match=r"call with a request, not <.* mean app, without the call"):
+        coop.http.serve(app(Request("GET", b"")))  # type: ignore[arg-type]
+
+
 def test_a_forgotten_yield_from_is_no_empty_answer(caplog: pytest.LogCaptureFixture) -> None:
     (answer,) = visit(lambda request: Response(request.read()), asking(post(b"12345")))
     assert 500 == answer.status
