@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
+from coop.arguments import without_call
 from coop.http.errors import HttpError
 from coop.http.messages import Request, Response
 from coop.http.replies import redirect
@@ -168,7 +169,7 @@ class Router:
     GET serves HEAD.  OPTIONS is answered with Allow where it has no handler.  A path that differs
     from a pattern in its last slash alone is redirected there (308).
     Errors of a request: HttpError 404 and 405; 400 for a path that is not UTF-8.
-    Errors of a pattern, as soon as it is added: ValueError.
+    Errors of a pattern, as soon as it is added: ValueError; TypeError for what is no text.
     """
 
     def __init__(self) -> None:
@@ -181,6 +182,7 @@ class Router:
 
     def route(self, pattern: str, methods: Iterable[str] = ("GET",)) -> Callable[[F], F]:
         """Decorate a handler of these methods: ``@router.route("/x", ["GET", "POST"])``."""
+        _check_pattern(pattern)  # or ``@router.get`` alone would register nothing, silently
 
         def decorate(handler: F) -> F:
             self.add(pattern, handler, methods)
@@ -239,8 +241,10 @@ class Router:
         ``request.mount`` is the prefix.  Routes of this router come first.
         Errors: ValueError for a prefix with parameters, or one that is taken.
         """
+        _check_pattern(prefix)
         if not callable(handler):
-            raise ValueError(f"the handler mounted at {prefix!r} cannot be called: {handler!r}")
+            hint = without_call(handler)
+            raise ValueError(f"what is mounted at {prefix!r} cannot be called: {handler!r}{hint}")
         prefix = prefix.rstrip("/")
         if "{" in prefix or "}" in prefix:
             raise ValueError(f"{prefix!r}: a mount has no parameters")
@@ -252,6 +256,7 @@ class Router:
 
     def _place(self, pattern: str) -> tuple[_Resource, tuple[str, ...]]:
         """Return the resource of a pattern, made if need be, and the names of its parameters."""
+        _check_pattern(pattern)
         if not pattern.startswith("/"):
             raise ValueError(f"pattern {pattern!r} does not begin with a slash")
         node, names = self._root, []
@@ -327,6 +332,12 @@ def _below(request: Request, prefix: str, path: str) -> Request:
     return request.below(prefix, "/" + "/".join(path.split("/")[depth + 1 :]))
 
 
+def _check_pattern(pattern: object) -> None:
+    if not isinstance(pattern, str):
+        remedy = ': name the path first, as in @router.get("/users")' if callable(pattern) else ""
+        raise TypeError(f"a pattern is a text, such as '/users/{{id}}', not {pattern!r}{remedy}")
+
+
 def _parse_parameter(pattern: str, segment: str) -> tuple[str, str]:
     """Return the name and the kind of a parameter."""
     parts = _split_parameter(segment)
@@ -344,7 +355,8 @@ def _parse_parameter(pattern: str, segment: str) -> tuple[str, str]:
 def _check_handler(handler: Any, pattern: str, names: tuple[str, ...]) -> None:
     """See that the handler can be called with a request and these arguments."""
     if not callable(handler):
-        raise ValueError(f"the handler of {pattern!r} cannot be called: {handler!r}")
+        hint = without_call(handler)
+        raise ValueError(f"the handler of {pattern!r} cannot be called: {handler!r}{hint}")
     try:
         signature = inspect.signature(handler)
     except (TypeError, ValueError):

@@ -208,6 +208,35 @@ def test_a_handler_must_take_the_parameters(router: Router) -> None:
             router.add("/a", naming("x"), methods)
 
 
+def test_a_decorator_without_its_path_is_told() -> None:
+    """It registered nothing, and nobody was told."""
+    router = Router()
+    for name in ("get", "post", "put", "patch", "delete", "route"):
+        with pytest.raises(TypeError, match=r"not <function .*: name the path first, as in @rou"):
+            getattr(router, name)(naming("x"))
+    with pytest.raises(TypeError, match="name the path first"):
+        router.add(naming("x"), "/x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a pattern is a text, such as '/users/\{id\}', not 5$"):
+        router.mount(5, naming("x"))  # type: ignore[arg-type]
+
+
+def test_a_handler_that_was_called_is_told(router: Router) -> None:
+    def show(request: Request) -> http_kit.Gen[Response]:
+        yield
+        return Response()
+
+    for add in (router.add, router.mount):
+        with pytest.raises(ValueError, match=r"cannot be called: <.*: did you mean show, without"):
+            add("/called", show(request("/called")))  # type: ignore[operator]
+
+
+def test_a_method_may_stand_alone() -> None:
+    """It is no row of letters."""
+    router = Router()
+    router.route("/x", "PUT")(naming("one"))
+    assert ("one", {}) == router(request("/x", "PUT"))
+
+
 def test_the_decorators_add_and_return_the_handler() -> None:
     router = Router()
     for method in ("get", "post", "put", "patch", "delete"):
