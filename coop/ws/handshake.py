@@ -28,6 +28,7 @@ from coop.outcomes import ClosedError
 from coop.stream import Connection
 from coop.traps import Coop
 from coop.ws.codec import Codec
+from coop.ws.life import WebSocketState
 from coop.ws.rules import DEFAULT_RULES, Rules
 from coop.ws.websocket import INTERNAL_ERROR, WebSocket
 
@@ -179,7 +180,7 @@ def _run(
         try:
             yield from as_generator(handler(ws))
         except Exception as error:
-            if not (ws.is_closed and _is_end(error)):
+            if ws.state is WebSocketState.OPEN or not _is_end(error):
                 yield from ws.close(INTERNAL_ERROR)
                 raise
         yield from ws.close()

@@ -590,6 +590,37 @@ def test_the_end_of_a_group_of_tasks_is_a_good_end_too() -> None:
     assert 0 == visit(handler, visitor)
 
 
+def test_a_sender_that_is_told_of_the_end_while_the_server_stops_has_not_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def tick(ws: WebSocket) -> Gen[None]:
+        while True:
+            yield from ws.send("tick")
+            yield from coop.sleep(1)
+
+    def handler(ws: WebSocket) -> Gen[None]:
+        def body(members: coop.Group) -> Gen[None]:
+            members.spawn(tick(ws))
+            while (yield from ws.recv()) is not coop.CLOSED:
+                pass
+
+        yield from coop.group(body)
+
+    def visitor(hall: Hall) -> Gen[tuple[list[int], int]]:
+        peer = yield from enter(hall)
+        yield from coop.sleep(1.5)
+        hall.server.stop()
+        yield from coop.sleep(1)  # it is told to tick no more
+        yield from peer.say(close(1001))
+        codes = [each.code for each in (yield from peer.hear_end()) if each.opcode == CLOSE]
+        yield from kit.wait_until(lambda: not hall.server.active)
+        return codes, hall.server.failed
+
+    with caplog.at_level(logging.WARNING):
+        assert ([1001], 0) == visit(handler, visitor)
+    assert [] == caplog.records
+
+
 def test_a_server_that_stops_lets_an_answer_be_finished() -> None:
     def handler(ws: WebSocket) -> Gen[None]:
         while (yield from ws.recv()) is not coop.CLOSED:
