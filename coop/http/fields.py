@@ -11,7 +11,7 @@ import email.utils
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 #: One octet of a token (RFC 9110 section 5.6.2), as the inside of a character class.
 TOKEN_OCTETS: Final = rb"!#$%&'*+.^_`|~0-9A-Za-z-"
@@ -42,16 +42,43 @@ def encode_field(name: str, value: str) -> bytes:
 
     Raises ValueError for a name that is no token, or a value that could end the line: CR, LF, NUL
     and the other control characters, white space around it, or a character outside latin-1.
+    TypeError for what is no text.
     """
     try:
         name_octets, value_octets = name.encode("ascii"), value.encode("latin-1")
     except UnicodeEncodeError:
         raise ValueError(f"header {name!r}: {value!r} has characters HTTP cannot carry") from None
+    except AttributeError:
+        raise TypeError(_no_texts(name, value)) from None
     if not _is_token(name_octets):
         raise ValueError(f"header name {name!r} is not a token (RFC 9110 section 5.1)")
     if not _is_value(value_octets) or value_octets != value_octets.strip(b" \t"):
         raise ValueError(f"header {name!r} has a control character or stray space: {value!r}")
     return b"%b: %b\r\n" % (name_octets, value_octets)
+
+
+def check_fields(headers: object) -> None:
+    """Raise TypeError, with what is wanted, for what is no mapping of texts and no pairs of them.
+
+    For those to whom something has gone wrong with them: it takes longer than to encode them.
+    """
+    if isinstance(headers, (str, bytes)) or not isinstance(headers, Iterable):
+        raise TypeError(f"headers are a mapping, or pairs (name, value), not {headers!r}") from None
+    for field in headers:
+        pair: Any = () if isinstance(field, (str, bytes)) else field
+        try:
+            name, value = pair
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"headers are a mapping, or pairs (name, value), and {field!r} is no pair"
+            ) from None
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise TypeError(_no_texts(name, value)) from None
+
+
+def _no_texts(name: object, value: object) -> str:
+    wrong = value if isinstance(name, str) else name
+    return f"header {name!r}: name and value are str, not {type(wrong).__name__}: {wrong!r}"
 
 
 @lru_cache(maxsize=256)

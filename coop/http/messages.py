@@ -25,6 +25,7 @@ from coop.http.fields import (
     HeaderPairs,
     Headers,
     Pairs,
+    check_fields,
     drop_field,
     encode_field,
     http_date,
@@ -397,7 +398,8 @@ class Response:
 
     Errors: ValueError for a status outside 200 to 599, for a body where there may be none (204,
     205, 304), and for a field or reason that could break the message, as CR, LF and NUL would;
-    TypeError for what is no body, such as a dictionary (see ``coop.http.json``).
+    TypeError for what is no body, such as a dictionary (see ``coop.http.json``), and for headers
+    that are no texts.
     """
 
     __slots__ = (
@@ -428,10 +430,14 @@ class Response:
             # The first question is there because the second takes as long as all the rest.
             if type(headers) is not list and isinstance(headers, Mapping):
                 headers = headers.items()
-            for name, value in headers:
-                line, keep = _prepare_field(name, value)
-                if keep is None or keep(self, value):
-                    self._lines += line
+            try:
+                for name, value in headers:
+                    line, keep = _prepare_field(name, value)
+                    if keep is None or keep(self, value):
+                        self._lines += line
+            except (TypeError, ValueError):
+                check_fields(headers)
+                raise
         if type(body) is bytes and self.content_length is None:
             self.content_length = len(body)
         else:
@@ -445,8 +451,15 @@ class Response:
         return Headers(split_fields(b"\n" + self._lines))
 
     def add_header(self, name: str, value: str) -> None:
-        """Add a field behind those already there.  Errors: ValueError as for ``Response``."""
-        line, keep = _prepare_field(name, value)
+        """Add a field behind those already there.
+
+        Errors: ValueError as for ``Response``, TypeError for what is no text.
+        """
+        try:
+            line, keep = _prepare_field(name, value)
+        except TypeError:
+            check_fields([(name, value)])
+            raise
         if keep is None or keep(self, value):
             self._lines += line
 

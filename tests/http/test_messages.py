@@ -184,6 +184,34 @@ def test_what_is_no_body_is_told_with_what_was_meant(
     assert [] == [part for part in says if part not in message], message
 
 
+NO_HEADERS: dict[str, tuple[Any, str]] = {
+    "a number": ({"X-Age": 5}, r"header 'X-Age': name and value are str, not int: 5"),
+    "None": ([("A", "b"), ("X-Age", None)], r"header 'X-Age': .* not NoneType: None"),
+    "a list": ({"Vary": ["a", "b"]}, r"header 'Vary': .* not list: \['a', 'b'\]"),
+    "octets": ({b"A": b"b"}, r"header b'A': .* not bytes: b'A'"),
+    "one by one": (iter([("X-Age", 5)]), r"header 'X-Age': .* not int: 5"),
+    "names alone": (["abc"], r"mapping, or pairs \(name, value\), and 'abc' is no pair"),
+    "a pair by itself": (("Content-Type", "text/html"), r"and 'Content-Type' is no pair"),
+    "three of them": ([("A", "b", "c")], r"and \('A', 'b', 'c'\) is no pair"),
+    "numbers": ([1], r"and 1 is no pair"),
+    "a text": ("A: b", r"mapping, or pairs \(name, value\), not 'A: b'"),
+    "nothing to go through": (5, r"mapping, or pairs \(name, value\), not 5"),
+}
+
+
+@pytest.mark.parametrize(("headers", "says"), NO_HEADERS.values(), ids=NO_HEADERS)
+def test_what_are_no_headers_is_told(headers: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        Response(headers=headers)
+
+
+def test_a_header_added_is_a_text() -> None:
+    for wrong in (5, ["a"], None):
+        for add in (Response().add_header, Response().set_header):
+            with pytest.raises(TypeError, match="header 'A': name and value are str, not "):
+                add("A", wrong)  # type: ignore[arg-type]
+
+
 def test_a_right_length_is_taken_and_sent_once() -> None:
     response = Response(b"abc", headers={"Content-Length": "3"})
     assert (3, 0) == (response.content_length, sent(response).count(b"Content-Length: 3"))
