@@ -1,7 +1,7 @@
 """Printable: text of anybody's on one line, for logs and terminals.
 
-What lives here: ``printable``.  What it must not know: what the text says.  Stands on: the standard
-library alone.
+What lives here: ``printable``, ``counted``.  What it must not know: what the text says.  Stands on:
+the standard library alone.
 
 A task may be named after what a peer sent, and a process looked into may be another user's: what
 a terminal would take for a command, or a reader for another line, is escaped.
@@ -19,3 +19,8 @@ def printable(thing: object) -> str:
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
     return "".join(shown)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things: ``1 connection``, ``2 connections``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

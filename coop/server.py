@@ -28,6 +28,7 @@ from coop.outcomes import (
     judge_accept,
 )
 from coop.parking import ParkingLot
+from coop.printable import counted
 from coop.proxies import TrustedPeers
 from coop.scopes import Scope, move_on_after
 from coop.signals import Signals
@@ -210,12 +211,20 @@ class Server:
         watcher.cancel("the server has ended")
 
     def _watch(self, arrivals: Signals) -> Coop[None]:
-        yield from arrivals.next()
-        logger.info("stopping: %d connections may finish", self.active)
+        self._tell_of((yield from arrivals.next()))
         self.stop()
         yield from arrivals.next()
-        logger.warning("ending now: %d connections are cut off", self.active)
+        logger.warning("ending now: cutting off %s", counted(self.active, "connection"))
         self.abort()
+
+    def _tell_of(self, number: int) -> None:
+        """Say that the server stops; aloud to who sits at a terminal, and would wait in silence."""
+        those = counted(self.active, "connection")
+        if number == signal.SIGINT and (self.active or self.lame_duck):
+            seconds = "" if self.drain is None else f" within {self.lame_duck + self.drain:g} s"
+            logger.warning("stopping: %s may finish%s; Ctrl-C again ends at once", those, seconds)
+        else:
+            logger.info("stopping: %s may finish", those)
 
     def _cease(self) -> None:
         self._advance("stop")

@@ -307,7 +307,7 @@ def test_it_serves_in_several_places_logs_and_ends_in_order(place: Path) -> None
         assert "one, asked by" in hear(slow)
         out, err = process.communicate(timeout=20)
     assert (0, 2) == (process.returncode, len(out.splitlines()))
-    assert "INFO coop.serve: stopping: 1 connections may finish within 30 s\n" == err
+    assert "INFO coop.serve: stopping: 1 connection may finish within 30 s\n" == err
 
 
 def test_a_second_signal_ends_it_now(place: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_second_signal_ends_it_now(place: Path) -> None:
         conn.sendall(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
         ask(url)
         process.send_signal(signal.SIGINT)
-        wait_for(process, "stopping: 1 connections")
+        wait_for(process, "stopping: 1 connection may")
         assert 130 == end(process, signal.SIGINT)[0]
 
 

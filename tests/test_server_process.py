@@ -41,7 +41,7 @@ Process = subprocess.Popen[str]
 
 
 @contextmanager
-def server(*, files: int = 0, drain: float = 30) -> Iterator[tuple[Process, int]]:
+def server(*, files: int = 0, drain: float | None = 30) -> Iterator[tuple[Process, int]]:
     """Start an echo server; give the process and its port."""
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT.format(files=files, drain=drain)],
@@ -94,7 +94,29 @@ def test_the_first_signal_drains(number: int) -> None:
             assert b"pong" == talk(conn, b"pong"), "the conversation may finish"
         code, out, err = end(process)
     assert (0, "over\n") == (code, out)
-    assert re.search(r"stopping: [1-9]\d* connections may finish", err)  # with our own last dials
+    assert re.search(r"stopping: [1-9]\d* connections? may finish", err)  # with our own last dials
+
+
+@pytest.mark.parametrize(
+    ("number", "drain", "level", "rest"),
+    [
+        (signal.SIGTERM, 30, "INFO", ""),
+        (signal.SIGINT, 30, "WARNING", " within 30 s; Ctrl-C again ends at once"),
+        (signal.SIGINT, None, "WARNING", "; Ctrl-C again ends at once"),
+    ],
+)
+def test_who_presses_ctrl_c_is_told_what_is_waited_for(
+    number: int, drain: float | None, level: str, rest: str
+) -> None:
+    """The console was silent, for up to the time of the drain."""
+    with server(drain=drain) as (process, port):
+        assert process.stderr is not None
+        with dial(port) as conn:
+            assert b"ping" == talk(conn)
+            process.send_signal(number)
+            line = process.stderr.readline()
+            assert f"{level}:coop.server:stopping: 1 connection may finish{rest}\n" == line
+        assert 0 == end(process)[0]
 
 
 def test_the_second_signal_ends_now() -> None:
@@ -107,13 +129,15 @@ def test_the_second_signal_ends_now() -> None:
             assert b"" == conn.recv(1)
             code, out, err = end(process)
     assert (0, "over\n") == (code, out)
-    assert re.search(r"ending now: [1-9]\d* connections are cut off", err)
+    assert re.search(r"ending now: cutting off [1-9]\d* connection", err)
 
 
-def test_a_signal_ends_an_idle_server_at_once() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_idle_server_at_once(number: int) -> None:
     with server() as (process, _):
-        process.send_signal(signal.SIGTERM)
-        assert (0, "over\n") == end(process)[:2]
+        process.send_signal(number)
+        quiet = "INFO:coop.server:stopping: 0 connections may finish\n"
+        assert (0, "over\n", quiet) == end(process)
 
 
 def test_the_end_of_the_drain_cuts_off() -> None:

@@ -38,6 +38,7 @@ from coop.http.messages import Request
 from coop.http.record import AccessLog, AccessRecord
 from coop.http.server import serve as serve_http
 from coop.notify import notify_manager
+from coop.printable import counted
 from coop.runtime import run
 from coop.server import Server
 from coop.signals import Signals
@@ -178,7 +179,7 @@ class _Service:
             elif server.is_ready:
                 self._stop(server, number)
             else:
-                logger.warning("ending now: %d connections are cut off", server.active)
+                logger.warning("ending now: cutting off %s", counted(server.active, "connection"))
                 self._code = 128 + number
                 server.abort()
 
@@ -189,9 +190,8 @@ class _Service:
         if server.lame_duck:
             logger.info("stopping in %g s: not ready from now on", server.lame_duck)
         else:
-            logger.info(
-                "stopping: %d connections may finish within %g s", server.active, server.drain
-            )
+            those = counted(server.active, "connection")
+            logger.info("stopping: %s may finish within %g s", those, server.drain)
         server.stop()
 
     def _renew(self) -> None:
