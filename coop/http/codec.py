@@ -158,7 +158,7 @@ class RequestParser:
         #: and what was found good once need not be judged again.
         self._good_fields: bytes | None = None
         #: The last plain head and its method: who asks for the same again is judged by one glance.
-        self._good_head = b""
+        self._good_head: bytes | None = None
         self._good_method = ""
         #: The same for the last head whose body has a length: what stands before its digits, and
         #: what behind them, since the length is what differs.
@@ -202,19 +202,17 @@ class RequestParser:
 
         Errors: HttpError, once and for all; MisuseError while a body is unread.
         """
+        if data == self._good_head and not self._buffer and self.state is _HEAD:
+            return Request(self._good_method, data)
         if self.state is not _HEAD:
             raise self._out_of_turn()
         if self._at == len(self._buffer):
-            if data and data == self._good_head:
-                self._body = None
-                self.has_rest = self._has_blank_line = False
-                return Request(self._good_method, data)
             self._buffer = data
             self._at = 0
         elif data:
             self._append(data)
             return self._next_by_line()
-        elif self._good_head and self._buffer.startswith(self._good_head, self._at):
+        elif self._good_head is not None and self._buffer.startswith(self._good_head, self._at):
             return self._take_head(self._good_method, self._good_head, NO_BODY, 1)
         line = _match_plain_line(self._buffer, self._at)
         if line is None or self._line:

@@ -47,10 +47,12 @@ assert EXCHANGE_LIFE[_HANDLING]["answered"] is _IDLE
 class Conversation(Intake):
     """The exchanges of one connection."""
 
-    __slots__ = ("_begun", "_delivery", "_rest", "_upgrade")
+    __slots__ = ("_begun", "_delivery", "_raw", "_rest", "_upgrade")
 
     def __init__(self, site: Site, connection: Connection) -> None:
         super().__init__(site, connection)
+        #: The connection's socket, which sends nearly every answer.
+        self._raw = connection.socket
         #: Clock time at which the present request began to come; negative before the first one.
         self._begun = -1.0
         #: The answer on its way, when it was not sent in one go; until it has been reported.
@@ -237,9 +239,10 @@ class Conversation(Intake):
             or self._task.soft_cancelled
         ):
             return False
-        data = answer.message(self._site.date_lines(self._task.scheduler.now))
+        now, date = self._task.scheduler.now, self._site.date
+        data = answer.message(date.lines if now < date.fresh_until else date.renew(now))
         try:
-            sent = self._connection.socket.send(data)
+            sent = self._raw.send(data)
         except OSError:
             self._report(request, answer, is_whole=False)
             raise

@@ -270,3 +270,10 @@ def test_an_http_error_has_a_status_of_an_error() -> None:
     assert "404 Not Found" == str(HttpError(404))
     with pytest.raises(ValueError, match="400 to 599"):
         HttpError(200)
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 1023, 1024, 1025, 65_536])
+def test_a_message_tells_the_length_of_its_body(size: int) -> None:
+    message = Response(bytes(size), headers=[("X", "y")]).message(b"Date: now\r\n")
+    head = f"HTTP/1.1 200 OK\r\nDate: now\r\nX: y\r\nContent-Length: {size}\r\n\r\n"
+    assert head.encode() + bytes(size) == message
