@@ -383,7 +383,8 @@ def test_two_that_join_each_other_are_a_deadlock() -> None:
         tasks.append(coop.spawn(join(0), name="two"))
         yield None
 
-    with pytest.raises(coop.Deadlock, match="one: waits for join <task 'two' parked, 1 wait: 'one'>"):
+    waits_for = "one: waits for join <task 'two' parked, 1 wait: 'one'>"
+    with pytest.raises(coop.Deadlock, match=waits_for):
         play(main())
 
 
