@@ -90,7 +90,7 @@ def run_in(scheduler: Scheduler, main: Runnable[T]) -> T:
         members.raise_errors("run", unwrap=True)
         if interrupts:
             raise KeyboardInterrupt
-        return root.result  # type: ignore[return-value]
+        return root.result  # type: ignore[no-any-return]
     except Exception as error:
         if interrupts:
             raise KeyboardInterrupt from error  # what went wrong in the cleanup

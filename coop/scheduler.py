@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from coop.deadlock import explain_deadlock
 from coop.frames import frames_of
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from coop.poller import Poller
 
 logger = logging.getLogger("coop")
-T = TypeVar("T")
 
 #: The alarm heap may hold this many entries beyond two for each task before it is pruned.
 HEAP_SLACK: Final = 256
@@ -80,7 +79,7 @@ class Scheduler:
 
     # -- tasks --------------------------------------------------------------------------------
 
-    def spawn(self, generator: Runnable[T], owner: Owner, name: str | None = None) -> Task[T]:
+    def spawn(self, generator: Runnable[Any], owner: Owner, name: str | None = None) -> Task[Any]:
         """Make a task of a generator, to run from the next turn on.
 
         Anything with ``send`` and ``throw`` will do, so ``async def`` and Cython's generators too.
@@ -186,8 +185,7 @@ class Scheduler:
         self, task: Task[Any], event: str, value: Any = None, error: BaseException | None = None
     ) -> None:
         del self.tasks[task.number]
-        was_joined = task.finish(event, value, error)
-        task.owner.task_ended(task, was_joined)
+        task.owner.task_ended(task, was_joined=task.finish(event, value, error))
 
     # -- alarms -------------------------------------------------------------------------------
 

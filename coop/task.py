@@ -276,13 +276,16 @@ class Task(Generic[T]):
 
     def interrupt(self) -> None:
         """Have Cancelled raised where the task is parked or has passed."""
+        if self.waiter is not None:
+            self.waiter.abort()
+            self.wake()
+        if self.scope is not None:
+            # A deadline that has passed while the task computed counts, though no alarm told yet.
+            self.scope.expire(self.scheduler.clock.now())
         assert self.cancelling is not None
         if self.error is None:  # or else it yielded badly, which is to be told first
             self.error = Cancelled(self.cancelling.cancel_reason)
         self.deliveries += 1
-        if self.waiter is not None:
-            self.waiter.abort()
-            self.wake()
 
     def finish(self, event: str, value: Any = None, error: BaseException | None = None) -> bool:
         """End the task's life by this event of the table, and let go of all it held.

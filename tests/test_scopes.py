@@ -861,6 +861,26 @@ programs = st.recursive(
 )
 
 
+@pytest.mark.parametrize("has_waited", [False, True])
+def test_a_deadline_that_passed_unnoticed_counts_when_something_else_cancels(
+    has_waited: bool,
+) -> None:
+    """Whether an alarm was set for it, by an earlier wait, makes no difference."""
+    world = World()
+
+    def main() -> Gen[list[bool]]:
+        with coop.move_on_after(2) as outer:
+            if has_waited:
+                yield from coop.sleep(1)
+            with coop.move_on_after(None) as inner:
+                inner.cancel()
+                world.clock.time += 2
+                yield from coop.sleep(1)
+        return [outer.caught, inner.caught]
+
+    assert [True, False] == world.run(main())
+
+
 @settings(max_examples=500)
 @given(programs)
 def test_any_program_of_scopes_does_what_the_model_says(program: list[Any]) -> None:

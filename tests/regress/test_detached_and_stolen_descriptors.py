@@ -9,6 +9,7 @@ took the new connection's bytes, and closing the old connection closed the new o
 from __future__ import annotations
 
 import os
+import socket
 from typing import Any
 
 import kit
@@ -16,7 +17,7 @@ import pytest
 from kit import Gen, play
 
 import coop
-from coop.sockets import socket_pair
+from coop.sockets import adopt, socket_pair
 
 pytestmark = pytest.mark.core
 
@@ -96,11 +97,10 @@ def test_a_port_whose_number_is_anothers_by_now_closes_nothing(kind: str) -> Non
     def main() -> Gen[bytes]:
         old: Any = coop.open_datagram() if kind == "datagrams" else coop.listen("127.0.0.1", 0)
         number = old.fileno()
-        os.close(number)  # behind everybody's back
-        ours, theirs = socket_pair()
-        with theirs:
-            assert number == ours.fileno(), "the lowest free number is taken first"
-            with coop.Connection(ours) as new:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            os.dup2(ours.fileno(), number)  # behind everybody's back
+            with coop.Connection(adopt(number)) as new:
                 old.close()
                 old.close()
                 theirs.send(b"for the new one")
