@@ -11,7 +11,6 @@ cancels the rest, and all the errors come out as one ExceptionGroup.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from itertools import islice
@@ -261,9 +260,9 @@ def gather(*generators: Runnable[Any]) -> Coop[tuple[Any, ...]]:
 def _check_all(generators: tuple[Any, ...], verb: str) -> None:
     """See to it that all of these can be run, or close them all."""
     try:
-        for each in {type(each): each for each in generators}.values():
+        for each in generators:
             check_generator(each, verb)
-        if len(set(builtins.map(id, generators))) < len(generators):
+        if len({id(each) for each in generators}) < len(generators):
             raise MisuseError(
                 f"{verb} was given the same generator twice: call its function for each"
             )

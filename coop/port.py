@@ -1,7 +1,7 @@
 """Ports: a socket of the scheduler's with an address of its own.
 
 What lives here: Port, what a listener and a socket for datagrams have in common: the number, the
-raw socket, and how it is closed.  What it must not know: what comes in.
+raw socket; and how any socket is closed that tasks wait on.  What it must not know: what comes in.
 Stands on: address, base_socket, the scheduler's table of descriptors.
 """
 
@@ -11,6 +11,7 @@ from typing import Generic, Self, TypeVar
 
 from coop.address import Address
 from coop.base_socket import Socket
+from coop.readiness import Descriptor
 from coop.traps import current_scheduler
 
 S = TypeVar("S", bound=Socket)
@@ -43,17 +44,21 @@ class Port(Generic[S]):
 
     def close(self) -> None:
         """Close; a task that waits on it gets ClosedError.  Never waits; again: no effect."""
-        if self._socket.is_closed:
-            return
-        if self._descriptor.is_forgotten:
-            # Somebody closed our number behind our back, and it is another's by now.
-            self._socket.detach().detach()
-            return
-        self._descriptor.reader.scheduler.descriptors.forget(self._descriptor)
-        self._socket.close()
+        if not self._socket.is_closed:
+            close_socket(self._socket, self._descriptor)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def close_socket(socket: Socket, descriptor: Descriptor) -> None:
+    """Close a raw socket that has an entry in the table; who waits on it gets ClosedError."""
+    if descriptor.is_forgotten:
+        # Somebody closed our number behind our back, and it is another's by now.
+        socket.detach().detach()
+        return
+    descriptor.reader.scheduler.descriptors.forget(descriptor)
+    socket.close()

@@ -22,6 +22,7 @@ from coop.outcomes import (
     MisuseError,
     WouldBlock,
 )
+from coop.port import close_socket
 from coop.readiness import BUDGET_BYTES, Descriptor, retry, take_turn
 from coop.scopes import move_on_after
 from coop.sockets import StreamSocket
@@ -369,13 +370,7 @@ class Connection:
             return
         self._advance("close")
         self._buffer = None
-        current = self._descriptor
-        if current.is_forgotten:
-            # Somebody closed our number behind our back, and it is another connection's by now.
-            self._socket.detach().detach()
-            return
-        current.reader.scheduler.descriptors.forget(current)
-        self._socket.close()
+        close_socket(self._socket, self._descriptor)
 
     def close_if_over(self) -> bool:
         """Close if the peer has said that it is done; return whether it is closed.

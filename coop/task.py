@@ -194,7 +194,7 @@ class Task(Generic[T]):
             if current_task() is self:
                 raise MisuseError(f"{self!r} cannot join itself")
             yield Spot(self.joiners)
-        if self.end is TaskState.RETURNED:
+        if self.end is TaskState.RETURNED:  # as in result, which would be one call more
             return self._value  # type: ignore[no-any-return]
         try:
             return self.result

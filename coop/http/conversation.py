@@ -239,8 +239,7 @@ class Conversation(Intake):
             or self._task.soft_cancelled
         ):
             return False
-        now, date = self._task.scheduler.now, self._site.date
-        data = answer.message(date.lines if now < date.fresh_until else date.renew(now))
+        data = answer.message(self._site.date_lines(self._task.scheduler.now))
         try:
             sent = self._raw.send(data)
         except OSError:
