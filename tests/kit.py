@@ -7,10 +7,13 @@ timing tests are exact; a program that would wait for ever fails at once instead
 from __future__ import annotations
 
 import gc
+import ssl
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+import pytest
 
 import coop
 from coop.network import Network, SystemNetwork
@@ -119,6 +122,16 @@ def play(main: Gen[T]) -> T:
 def now() -> float:
     """The time of the world that is running."""
     return coop.current_scheduler().clock.now()
+
+
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context for localhost, and one of clients who trust it."""
+    authority = pytest.importorskip("trustme").CA()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+    return server_side, client_side
 
 
 def pair() -> tuple[coop.Connection, coop.Connection]:

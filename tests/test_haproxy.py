@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import kit
 import pytest
 from kit import Gen
 from observe.programs import environment
@@ -225,7 +225,7 @@ def test_a_client_is_known_through_a_balancer(
     options: str, encrypted: bool, tool: Callable[..., str], tmp_path: Path
 ) -> None:
     haproxy = tool("haproxy", "/usr/sbin/haproxy")
-    server_side, client_side = _identity() if encrypted else (None, None)
+    server_side, client_side = kit.tls_contexts() if encrypted else (None, None)
     servers: list[coop.Server] = []
 
     def main() -> Gen[None]:
@@ -260,13 +260,3 @@ def test_a_client_is_known_through_a_balancer(
         yield from task.join()
 
     coop.run(main())
-
-
-def _identity() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(server_side)
-    client_side = ssl.create_default_context()
-    authority.configure_trust(client_side)
-    return server_side, client_side

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from pathlib import Path
 from typing import Any
 
@@ -362,8 +361,8 @@ def test_a_silent_proxy_holds_up_no_stop() -> None:
     assert 0.5 == kit.play(main())
 
 
-def test_it_comes_before_tls(identity: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    server_side, client_side = identity
+def test_it_comes_before_tls() -> None:
+    server_side, client_side = kit.tls_contexts()
     servers: list[coop.Server] = []
 
     def main() -> Gen[bytes]:
@@ -416,14 +415,3 @@ def behind_a_proxy(sim: Simulation) -> Gen[None]:
 
 def test_on_any_network_the_handler_knows_its_client() -> None:
     check(behind_a_proxy, seeds=40)
-
-
-@pytest.fixture
-def identity() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(server_side)
-    client_side = ssl.create_default_context()
-    authority.configure_trust(client_side)
-    return server_side, client_side

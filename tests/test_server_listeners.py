@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import kit
@@ -94,44 +95,35 @@ def test_when_there_is_room_again_every_listener_has_it() -> None:
     play(main())
 
 
+def stop_among_fifty(just_before: Callable[[], object] = lambda: None) -> Gen[None]:
+    """Stop a server of which fifty wait, most of them not accepted yet: each is answered."""
+    server = coop.Server(echo, coop.listen("127.0.0.1", 0))
+    task = coop.spawn(run_server(server))
+    yield from kit.passes(3)
+    dialled = yield from coop.gather(*(coop.connect(server.address) for _ in range(50)))
+    just_before()
+    server.stop()
+    for conn in dialled:
+        with conn:
+            yield from conn.sendall(b"ping")
+            assert b"ping" == (yield from conn.recv())
+    yield from task.join()
+    assert 50 == server.accepted
+
+
 def test_who_waits_in_the_backlog_when_the_server_stops_is_served() -> None:
     """Closing the listener would reset them, though they have connected and perhaps asked."""
-
-    def main() -> Gen[None]:
-        server = coop.Server(echo, coop.listen("127.0.0.1", 0))
-        task = coop.spawn(run_server(server))
-        yield from kit.passes(3)
-        dialled = yield from coop.gather(*(coop.connect(server.address) for _ in range(50)))
-        server.stop()  # with most of them not accepted yet
-        for conn in dialled:
-            with conn:
-                yield from conn.sendall(b"ping")
-                assert b"ping" == (yield from conn.recv())
-        yield from task.join()
-        assert 50 == server.accepted
-
-    play(main())
+    play(stop_among_fifty())
 
 
 def test_one_that_is_gone_does_not_hide_those_behind_it_in_the_backlog() -> None:
     network = TroubledNetwork()
 
-    def main() -> Gen[None]:
-        server = coop.Server(echo, coop.listen("127.0.0.1", 0))
-        task = coop.spawn(run_server(server))
-        yield from kit.passes(3)
-        dialled = yield from coop.gather(*(coop.connect(server.address) for _ in range(50)))
+    def trouble() -> None:
         assert network.troubled is not None
         network.troubled.codes += [errno.ECONNABORTED, errno.EPROTO] * 2
-        server.stop()
-        for conn in dialled:
-            with conn:
-                yield from conn.sendall(b"ping")
-                assert b"ping" == (yield from conn.recv())
-        yield from task.join()
-        assert 50 == server.accepted
 
-    kit.World(network=network).run(main())
+    kit.World(network=network).run(stop_among_fifty(trouble))
 
 
 def test_a_full_server_takes_nobody_in_when_it_stops() -> None:
@@ -152,12 +144,7 @@ def test_a_full_server_takes_nobody_in_when_it_stops() -> None:
 
 
 def test_a_client_of_tls_whose_hello_has_come_is_served_though_the_server_stops() -> None:
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    context, trusting = kit.tls_contexts()
 
     def main() -> Gen[None]:
         server = coop.Server(echo, coop.listen("127.0.0.1", 0, tls=context))

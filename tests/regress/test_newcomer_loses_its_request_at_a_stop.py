@@ -13,7 +13,6 @@ from typing import Any
 
 import kit
 import pytest
-import trustme
 from http_kit import Client, Gen, Hall, get, hello, visit
 from kit import now, passes
 
@@ -146,20 +145,10 @@ def test_whoever_has_connected_is_answered_in_whatever_order_things_happen(seed:
 # -- what comes before the request --------------------------------------------------------------
 
 
-def make_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's and a client's."""
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    return context, trusting
-
-
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("has_begun", [False, True])
 def test_who_is_about_to_shake_hands_is_heard(version: ssl.TLSVersion, has_begun: bool) -> None:
-    context, trusting = make_contexts()
+    context, trusting = kit.tls_contexts()
     trusting.maximum_version = version
 
     def visitor(hall: Hall) -> Gen[int]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import ssl
 import subprocess
 import sys
 from typing import Any
 
 import kit
 import pytest
-import trustme
 import ws_kit
 from http_kit import Gen, Hall
 from ws_kit import CLOSE, TEXT, frame, visit
@@ -220,12 +218,8 @@ def test_what_is_no_uri_of_a_websocket_is_refused(uri: str) -> None:
 
 
 def test_it_works_over_tls() -> None:
-    authority = trustme.CA()
     server_context = coop.tls_server_context
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    context, trusting = kit.tls_contexts()
     assert server_context
 
     def visitor(hall: Hall) -> Gen[list[Any]]:
